@@ -66,7 +66,9 @@ def pick_dtype(
                     ("fp16", f"fp16 since {chip} lacks bf16"))
         if dtype == "bf16" and major < 8:
             raise ValueError(f"expected compute capability 8.0 for bf16, got {chip}: use fp16")
-    elif dtype == "auto": return "fp32", f"fp32 as always on {kind} unless asked otherwise"
+    elif dtype == "auto" and kind == "cpu" and has_bf16_cpu():
+        return "bf16", "bf16 since this CPU has instructions for it"
+    elif dtype == "auto": return "fp32", f"fp32 as always on such a {kind} unless asked otherwise"
     elif kind == "cpu" and dtype == "fp16":
         raise ValueError("dtype fp16 is for GPUs: use fp32 or bf16 on a CPU")
     elif kind == "cpu" and dtype == "bf16":

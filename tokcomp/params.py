@@ -65,7 +65,9 @@ class DataParams(_Group):
         ge=1, le=_MANY, description="Documents read at most; null reads all")
     n_blocks: int | None = Field(
         ge=1, le=_MANY, description="Training blocks at most; null takes all")
-    n_eval_blocks: int = Field(ge=1, le=_MANY, description="Blocks scored per evaluation, at most")
+    n_eval_blocks: int = Field(ge=1, le=_MANY, description="Test blocks evaluated, at most")
+    n_validation_blocks: int = Field(
+        ge=1, le=_MANY, description="Validation blocks scored at each eval_interval, at most")
     min_characters: int = Field(ge=1, le=_MANY, description="Shortest paragraph used, characters")
     min_tokens: int = Field(ge=2, le=8192, description="Shortest block that is used, in tokens")
     block_size: int = Field(ge=8, le=8192, description="Longest block of original text, in tokens")
@@ -97,6 +99,8 @@ class MaskParams(_Group):
     random_share: float = Field(
         ge=0, le=1, description="Share of random masks in phase 1; the rest drop by noisy rarity")
     retokenize_share: float = Field(ge=0, le=1, description="Share of masks re-read from text")
+    joint_mix_share: float = Field(ge=0, le=1, description=(
+        "Phase 3: share of the reconstructor's masks that are phase 1's and not the policy's"))
 
 # %% ../nbs/00_params.ipynb #f0ced746
 class OptimizerParams(_Group):

@@ -8,9 +8,11 @@ __all__ = ['OWN_MODELS', 'pack_kept', 'next_kept', 'Reconstructor', 'load_lm', '
 # %% ../nbs/04_reconstructor.ipynb #d02898cf
 import math
 import torch, torch.nn.functional as F
+from fastcore.basics import patch
 from torch import Tensor, nn
 from peft import LoraConfig, inject_adapter_in_model
 from transformers import AutoModelForCausalLM, DynamicCache, GPT2Config, GPT2LMHeadModel
+from .tokens import encode_text
 
 # %% ../nbs/04_reconstructor.ipynb #61e984da
 def pack_kept(
@@ -72,7 +74,8 @@ class Reconstructor(nn.Module):
         return embedded + anchor.float() @ self.anchor_map
 
 # %% ../nbs/04_reconstructor.ipynb #529cb5e1
-def _forward(self,
+@patch
+def forward(self:Reconstructor,
     input_ids:Tensor,  # Tokens of the text; long, (batch, seq_len), right-padded
     token_mask:Tensor, # True on real tokens; bool, (batch, seq_len)
     kept_ids:Tensor,   # Kept tokens; long, (batch, n_kept), right-padded
@@ -87,7 +90,8 @@ def _forward(self,
     ends = steps == token_mask.sum(-1, keepdim=True)
     return bits.masked_fill(ends, 0.)[:, :-1], (bits * ends).sum(-1)
 
-def _hidden_states(self, input_ids, token_mask, kept_ids, kept_mask):
+@patch
+def hidden_states(self:Reconstructor, input_ids, token_mask, kept_ids, kept_mask):
     "Last hidden state at each position that predicts a token: (batch, seq_len + 1, dim), steps, real"
     k, n = kept_mask.sum(-1, keepdim=True), token_mask.sum(-1, keepdim=True)   # (batch, 1)
     batch, n_kept, device = len(input_ids), kept_ids.shape[1], input_ids.device
@@ -110,10 +114,9 @@ def _hidden_states(self, input_ids, token_mask, kept_ids, kept_mask):
     predicts = (k + 1 + steps).clamp(max=length-1)[..., None].expand(-1, -1, out.shape[-1])
     return out.gather(1, predicts), steps, steps <= n
 
-Reconstructor.forward, Reconstructor.hidden_states = _forward, _hidden_states
-
 # %% ../nbs/04_reconstructor.ipynb #ba6ed823
-def _score(self,
+@patch
+def score(self:Reconstructor,
     input_ids:Tensor,  # Tokens of the text; long, (batch, seq_len)
     token_mask:Tensor, # True on real tokens; bool, (batch, seq_len)
     keep_mask:Tensor,  # True keeps the token; bool, (batch, seq_len)
@@ -121,8 +124,6 @@ def _score(self,
     "What each token costs given everything kept; no gradient"
     with torch.no_grad():
         return self(input_ids, token_mask, *pack_kept(input_ids, keep_mask & token_mask))[0]
-
-Reconstructor.score = _score
 
 # %% ../nbs/04_reconstructor.ipynb #9e95b996
 OWN_MODELS = {'tiny': dict(n_embd=64, n_layer=2, n_head=2), 'nano': dict(n_embd=256, n_layer=4, n_head=4)}
@@ -177,7 +178,8 @@ def build_reconstructor(
     return Reconstructor(lm, tokenizer.eos_token_id, anchor, float(own), banned)
 
 # %% ../nbs/04_reconstructor.ipynb #ef342232
-def _prefix(self, kept_ids, kept_mask):
+@patch
+def _prefix(self:Reconstructor, kept_ids, kept_mask):
     "Left-padded embeddings of `[Z] z [X]`, and which positions are real"
     batch, n_kept = kept_ids.shape
     k = kept_mask.sum(-1, keepdim=True)
@@ -189,7 +191,8 @@ def _prefix(self, kept_ids, kept_mask):
     place = torch.where(place == k + 1, n_kept + 1, place.clamp(min=0))
     return source.gather(1, place[..., None].expand(-1, -1, source.shape[-1])), real
 
-def _choose(self, logits, anchor, inserted, left, max_insertions, insertion_penalty):
+@patch
+def _choose(self:Reconstructor, logits, anchor, inserted, left, max_insertions, insertion_penalty):
     "The next token of each row: (batch,)"
     scores = logits.float() - insertion_penalty
     rows = torch.arange(len(scores), device=scores.device)
@@ -200,8 +203,9 @@ def _choose(self, logits, anchor, inserted, left, max_insertions, insertion_pena
     return torch.where(forced, anchor, scores.argmax(-1))
 
 # %% ../nbs/04_reconstructor.ipynb #4d6cb139
+@patch
 @torch.no_grad()
-def _restore(self,
+def restore(self:Reconstructor,
     kept_ids:Tensor,              # Kept tokens; long, (batch, n_kept), right-padded
     kept_mask:Tensor,             # True on real kept tokens; bool, (batch, n_kept)
     max_insertions:int=24,        # Tokens inserted in a row at most
@@ -234,8 +238,6 @@ def _restore(self,
         positions = torch.where(done[:, None], 0, positions)  # a finished row only keeps step
     return written
 
-Reconstructor._prefix, Reconstructor._choose, Reconstructor.restore = _prefix, _choose, _restore
-
 # %% ../nbs/04_reconstructor.ipynb #045f1613
 def retokenize(
     tokenizer,        # The reconstructor's fast tokenizer
@@ -245,7 +247,7 @@ def retokenize(
     "What `encode(decode(z))` makes of each compressed text"
     rows = [ids[mask].tolist() for ids, mask in zip(kept_ids.cpu(), kept_mask.cpu())]
     texts = tokenizer.batch_decode(rows, clean_up_tokenization_spaces=False)
-    rows = [e.ids for e in tokenizer._tokenizer.encode_batch(texts, add_special_tokens=False)]
+    rows = encode_text(tokenizer, texts)
     width = max(1, *map(len, rows))
     ids = torch.tensor([r + [0]*(width - len(r)) for r in rows])
     mask = torch.tensor([[True]*len(r) + [False]*(width - len(r)) for r in rows])

@@ -1,0 +1,65 @@
+# Targets work from any folder name (spaces too) and need nothing but make, bash and Python 3.11 to 3.13.
+PYTHON ?= python3
+PROFILE ?= nano
+export PYTHON
+BIN := .venv/bin
+OFFLINE := HF_HUB_OFFLINE=1 HF_DATASETS_OFFLINE=1 TOKENIZERS_PARALLELISM=false
+
+.DEFAULT_GOAL := help
+.PHONY: help setup report check-reports test lab export readme clean-notebooks check-clean hooks pins
+
+help: ## list the targets
+	@grep -E '^[a-z-]+:.*## ' Makefile | sort | while IFS= read -r line; do \
+	  printf '  make %-16s %s\n' "$${line%%:*}" "$${line#*## }"; done
+	@echo
+	@echo '  make report PROFILE=cuda LAYERS=sample P="batch_size=4 max_steps=3"'
+
+setup: ## make .venv with the pinned packages (also: ./setup.sh)
+	@./setup.sh
+
+report: setup ## run a profile's notebooks and write reports/PROFILE/index.html
+	@$(BIN)/python -m tokcomp.reports $(PROFILE) $(addprefix -f ,$(LAYERS)) $(if $(P),-p $(P))
+
+check-reports: setup ## say which reports are older than the code
+	@$(BIN)/python -m tokcomp.reports --check
+
+test: setup ## run every notebook of the package, then the tests
+	@$(OFFLINE) OMP_NUM_THREADS=1 $(BIN)/nbdev_test --path nbs --n_workers 2 --skip_folder_re '^([_.]|runs$$)'
+	@$(OFFLINE) $(BIN)/python -m pytest -q tests
+
+lab: setup ## open the notebooks in JupyterLab
+	@$(BIN)/python -m jupyterlab nbs
+
+export: setup ## write the package from the notebooks
+	@$(BIN)/nbdev_export
+
+# a code cell becomes a fence without a language: named here, so that it is shown as Python
+readme: setup ## write README.md from nbs/index.ipynb
+	@$(BIN)/python -m nbconvert --log-level=WARN --to markdown --output-dir . --output README \
+	  --RegexRemovePreprocessor.patterns='#\s*\|\s*(hide|default_exp)' nbs/index.ipynb
+	@awk '/^```/ { open = !open; if (open && $$0 == "```") $$0 = "```python" } \
+	  NF { blank = 0 } !NF && (open ? 0 : blank++) { next } { print }' README.md > README.md.new
+	@mv README.md.new README.md
+
+# nbdev_clean keeps the tags that settings.ini allows; its own --clear_all would take papermill's with it
+clean-notebooks: setup ## strip outputs and incidental metadata from the notebooks
+	@$(BIN)/python -m nbconvert --log-level=WARN --clear-output nbs/*.ipynb $(wildcard nbs/runs/*.ipynb)
+	@$(BIN)/nbdev_clean
+
+check-clean: setup ## fail where export, clean-notebooks or readme would change a file
+	@.ci/check-clean
+
+hooks: setup ## install a git hook that runs check-clean before each commit
+	@if [ -n "$$(git config core.hooksPath)" ]; then \
+	  echo "core.hooksPath is set to $$(git config core.hooksPath): add .ci/pre-commit there yourself" >&2; exit 1; fi
+	@hook="$$(git rev-parse --git-path hooks)/pre-commit"; mkdir -p "$${hook%/*}"; \
+	if [ -e "$$hook" ] && ! cmp -s .ci/pre-commit "$$hook"; then \
+	  echo "$$hook exists already: move it away, or call .ci/pre-commit from it" >&2; exit 1; fi; \
+	cp .ci/pre-commit "$$hook" && chmod +x "$$hook" && echo "installed $$hook"
+
+pins: ## write requirements.txt from what .venv holds now
+	@{ grep '^#' requirements.txt; $(BIN)/python -m pip freeze --all --exclude-editable --exclude pip \
+	  | sed -E 's/^(torch==[0-9.]+)\+.*/\1/'; } > requirements.txt.new
+	@if grep -E ' @ |://' requirements.txt.new; then rm requirements.txt.new; \
+	  echo 'the lines above name a place, not a version: install those packages by version' >&2; exit 1; fi
+	@mv requirements.txt.new requirements.txt
