@@ -25,7 +25,7 @@ check-reports: setup ## say which reports are older than the code
 
 test: setup ## run every notebook of the package, then the tests
 	@$(OFFLINE) OMP_NUM_THREADS=1 $(BIN)/nbdev_test --path nbs --n_workers 2 --skip_folder_re '^([_.]|runs$$)'
-	@$(OFFLINE) $(BIN)/python -m pytest -q tests
+	@$(OFFLINE) $(BIN)/python -m pytest -q -n 2 tests
 
 lab: setup ## open the notebooks in JupyterLab
 	@$(BIN)/python -m jupyterlab nbs
@@ -34,8 +34,9 @@ export: setup ## write the package from the notebooks
 	@$(BIN)/nbdev_export
 
 # a code cell becomes a fence without a language: named here, so that it is shown as Python
-readme: setup ## write README.md from nbs/index.ipynb
-	@$(BIN)/python -m nbconvert --log-level=WARN --to markdown --output-dir . --output README \
+readme: setup ## write README.md from nbs/index.ipynb and reports/nano/results.json
+	@$(BIN)/python -m nbconvert --log-level=WARN --to markdown --execute --output-dir . --output README \
+	  --TagRemovePreprocessor.enabled=True --TagRemovePreprocessor.remove_input_tags=hide_input \
 	  --RegexRemovePreprocessor.patterns='#\s*\|\s*(hide|default_exp)' nbs/index.ipynb
 	@awk '/^```/ { open = !open; if (open && $$0 == "```") $$0 = "```python" } \
 	  NF { blank = 0 } !NF && (open ? 0 : blank++) { next } { print }' README.md > README.md.new

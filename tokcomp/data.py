@@ -4,22 +4,23 @@
 
 # %% auto #0
 __all__ = ['formats', 'read_utf8', 'split_text', 'column_texts', 'local_documents', 'hub_documents', 'load_documents',
-           'text_hash', 'split_documents', 'cut_text', 'fit_texts']
+           'split_documents', 'Corpus', 'corpus_statistics', 'corpus_fingerprint', 'prepare_corpus', 'save_corpus',
+           'load_corpus', 'plot_block_lengths']
 
 # %% ../nbs/02_data.ipynb #a357cc2b
-import difflib, hashlib, itertools, json, os, re, shutil, tempfile
-from bisect import bisect_right
+import difflib, hashlib, itertools, json, os, re, sys, tempfile
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
-import numpy as np, torch
+import numpy as np
 from datasets import Dataset, DatasetDict, load_dataset, load_from_disk
+from huggingface_hub.errors import HFValidationError
 from matplotlib import pyplot as plt
-from torch import Tensor
 from transformers import AutoTokenizer, PreTrainedTokenizerFast
+from .blocks import batch_indices, collate, flat_ids, make_blocks, text_hash, token_counts
 from .pydocs import drop_near_duplicates, paragraphs, pydocs_documents
-from .tokens import (character_starts, encode_text, token_bytes, tokenizer_hash,
-                            train_tokenizer, unit_starts, word_starts)
+from .tokens import (character_starts, encode_text, tokenizer_hash, train_tokenizer,
+                            unit_starts, word_starts)
 
 # %% ../nbs/02_data.ipynb #d6225e89
 formats = {'.txt': 'text', '.json': 'json', '.jsonl': 'json', '.csv': 'csv',
@@ -110,7 +111,7 @@ def hub_documents(
     if Path(corpus).suffix.lower() in formats or corpus.startswith(('/', '.', '~')):
         raise FileNotFoundError(f"corpus {where}. Check the path")
     try: table = load_dataset(corpus, config, split=split, streaming=streaming)
-    except (ConnectionError, OSError) as e:        # not there, not allowed, or no network
+    except (OSError, HFValidationError) as e:      # not there, not allowed, or no network
         raise FileNotFoundError(f"corpus {where}, and as a data set on the hub it could not be "
                                 f"loaded: {type(e).__name__}: {e}. Give a path, or 'pydocs', "
                                 f"which needs no network") from e
@@ -154,13 +155,7 @@ def load_documents(
     if not rows: raise ValueError(f"corpus {corpus!r} is empty: no docstring qualifies")
     return Dataset.from_dict({k: [o[k] for o in rows] for k in ('name', 'text')})
 
-# %% ../nbs/02_data.ipynb #dd0c6caa
-def text_hash(
-    text:str, # Any text
-) -> int:     # In [0, 2^64)
-    "64-bit hash of a text, the same in every process"
-    return int.from_bytes(hashlib.blake2b(text.encode(), digest_size=8).digest(), 'big')
-
+# %% ../nbs/02_data.ipynb #f9b7e6fd
 def split_documents(
     documents:Dataset,            # Columns `name` and `text`
     validation_share:float=0.05,  # Share of the documents, in [0, 1)
@@ -184,64 +179,119 @@ def split_documents(
                              f"test_share={test_share}. Give more documents or other shares")
     return DatasetDict({k: documents.select(v) for k, v in found.items()})
 
-# %% ../nbs/02_data.ipynb #ff2fd2cc
-_sentence_end = re.compile(r'[.!?…]["\'”’)\]]*\s+|[。！？]|\n+')
+# %% ../nbs/02_data.ipynb #90a0ea35
+@dataclass(frozen=True)
+class Corpus:
+    "Blocks of a corpus by split, what they count, and what they were made from"
+    name:str           # Name of the corpus
+    blocks:DatasetDict # train, validation, test: columns of `make_blocks`
+    statistics:dict    # Split -> counts, see `corpus_statistics`
+    fingerprint:str    # sha256 of texts, tokenizer and block arguments, 64 hex digits
 
-def cut_text(
-    text:str,                 # A text that is too long
-    starts:list[int],         # Character at which each of its tokens begins
-    block_size:int,           # Tokens a piece at most
-) -> list[str]:               # Pieces, without the white space between them
-    "Cut a text after sentences, else between words, else between characters"
-    pieces, begin, ends = [], 0, [m.end() for m in _sentence_end.finditer(text)]
-    while begin < len(text):
-        first = bisect_right(starts, begin - 1)          # first token at or after `begin`
-        if first + block_size >= len(starts): end = len(text)
-        else:
-            end = max(starts[first + block_size], begin + 1)
-            sentence = bisect_right(ends, end) - 1
-            if sentence >= 0 and ends[sentence] > begin: end = ends[sentence]
-            elif (word := max(text.rfind(c, begin + 1, end) for c in ' \t')) > begin: end = word
-        if piece := text[begin:end].strip(): pieces.append(piece)
-        begin = end
-    return pieces
-
-# %% ../nbs/02_data.ipynb #9d64792c
-def _offsets(tokenizer:PreTrainedTokenizerFast, texts:list[str]) -> list[list[int]]:
-    "Character at which each token begins, per text"
-    if not texts: return []
-    pairs = tokenizer(texts, add_special_tokens=False, split_special_tokens=True, verbose=False,
-                      return_offsets_mapping=True, return_attention_mask=False)['offset_mapping']
-    return [[a for a, _ in o] for o in pairs]
-
-def fit_texts(
-    tokenizer:PreTrainedTokenizerFast, # Any fast tokenizer
-    texts:list[str],                   # Texts of any length
-    block_size:int,                    # Tokens a text at most
-) -> list[list[tuple[str, int]]]:      # For each text its pieces, with their lengths in tokens
-    "Cut the texts that are too long, each piece measured as it will be encoded"
-    lengths, found = [len(o) for o in encode_text(tokenizer, texts)], []
-    long = [t for t, n in zip(texts, lengths) if n > block_size]
-    cut = [cut_text(t, o, block_size) for t, o in zip(long, _offsets(tokenizer, long))]
-    for (text, *_), pieces in zip(zip(long), cut):
-        if pieces == [text]:
-            raise ValueError(f"a character takes more than block_size={block_size} tokens")
-    # a piece alone may take more tokens than it took in its text: measure, cut again if needed
-    flat = fit_texts(tokenizer, [p for o in cut for p in o], block_size) if long else []
-    pieces = iter(flat)
-    again = iter([[q for _ in o for q in next(pieces)] for o in cut])
-    for text, n in zip(texts, lengths): found.append([(text, n)] if n <= block_size else next(again))
+def corpus_statistics(
+    documents:DatasetDict, # Documents by split
+    blocks:DatasetDict,    # Their blocks by split
+) -> dict[str, dict]:      # Split -> name of the count -> count; None where undefined
+    "Documents, paragraphs, blocks, tokens, characters, characters per token of each split"
+    found = {}
+    for split, rows in blocks.items():
+        tokens, characters = len(flat_ids(rows)), sum(map(len, rows['text']))
+        found[split] = dict(
+            documents=len(documents[split]),
+            paragraphs=sum(len(paragraphs(t)) for t in documents[split]['text']),
+            blocks=len(rows), tokens=tokens, characters=characters,
+            characters_per_token=round(characters/tokens, 3) if tokens else None)
     return found
 
-# STUB
-import torch as _t
-def collate(rows, pad_id):
-    n=max(map(len,rows['input_ids'])); ids=_t.full((len(rows['input_ids']),n),pad_id); m=_t.zeros_like(ids).bool()
-    for i,r in enumerate(rows['input_ids']): ids[i,:len(r)]=_t.tensor(r); m[i,:len(r)]=True
-    return dict(input_ids=ids, token_mask=m, block=rows['block'], document=rows['document'])
-def batch_indices(n_rows, batch_size, step, seed):
-    out=[]
-    for j in range(step*batch_size,(step+1)*batch_size):
-        out.append(np.random.default_rng([seed,j//n_rows]).permutation(n_rows)[j%n_rows])
-    return np.array(out)
-def prepare_corpus(*a,**k): raise RuntimeError
+# %% ../nbs/02_data.ipynb #ff2fd2cc
+def corpus_fingerprint(
+    documents:DatasetDict,             # Documents by split
+    tokenizer:PreTrainedTokenizerFast, # What encodes them
+    **arguments,                       # Of `make_blocks`
+) -> str:                              # 64 hex digits
+    "sha256 of the texts in any order, the tokenizer, and the block arguments"
+    texts = {k: sorted(hashlib.sha256(t.encode()).hexdigest() for t in d['text'])
+             for k, d in documents.items()}
+    content = json.dumps([texts, tokenizer_hash(tokenizer), arguments], sort_keys=True)
+    return hashlib.sha256(content.encode()).hexdigest()
+
+def prepare_corpus(
+    documents:Dataset,             # Columns `name` and `text`, see `load_documents`
+    tokenizer:PreTrainedTokenizerFast|None=None, # None = one is trained on the training split
+    name:str='corpus',             # For reports
+    vocab_size:int=4096,           # Of the tokenizer that is trained
+    block_size:int=96,             # Tokens a block at most
+    min_tokens:int=16,             # Shorter blocks are left out
+    n_blocks:int|None=None,        # Training blocks at most
+    validation_share:float=0.05,   # Share of the documents
+    test_share:float=0.1,          # Share of the documents
+    seed:int=0,                    # Order of the blocks
+) -> tuple[Corpus, PreTrainedTokenizerFast]: # The corpus and the tokenizer of its blocks
+    "Split documents and make their blocks"
+    parts = split_documents(documents, validation_share, test_share)
+    if tokenizer is None: tokenizer = train_tokenizer(parts['train']['text'], vocab_size)
+    arguments = dict(block_size=block_size, min_tokens=min_tokens, n_blocks=n_blocks, seed=seed)
+    # a shuffled order in every split: the first hundred test blocks are a sample of all
+    limits = dict.fromkeys(parts, sys.maxsize)
+    if n_blocks is not None: limits['train'] = n_blocks
+    blocks = DatasetDict({k: make_blocks(d, tokenizer, block_size, min_tokens, limits[k], seed)
+                          for k, d in parts.items()})
+    for split, rows in blocks.items():
+        if len(parts[split]) and not len(rows):
+            raise ValueError(f"the {split} split has {len(parts[split])} documents but no block of "
+                             f"min_tokens={min_tokens}: give more text or lower min_tokens")
+    return Corpus(name, blocks, corpus_statistics(parts, blocks),
+                  corpus_fingerprint(parts, tokenizer, **arguments)), tokenizer
+
+# %% ../nbs/02_data.ipynb #b47bb49d
+def save_corpus(
+    corpus:Corpus,                     # From `prepare_corpus`
+    tokenizer:PreTrainedTokenizerFast, # Its tokenizer
+    folder:str|Path,                   # Target; a corpus that is there is replaced
+):
+    "Write a corpus and its tokenizer, whole or not at all"
+    folder = Path(folder).absolute()
+    if folder.exists() and any(folder.iterdir()) and not (folder/'corpus.json').exists():
+        raise FileExistsError(f"{folder} exists and holds no corpus: give another folder")
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=folder.parent, prefix=f'.{folder.name}-') as scratch:
+        new, old = Path(scratch)/'new', Path(scratch)/'old'
+        corpus.blocks.save_to_disk(new/'blocks')
+        tokenizer.save_pretrained(new/'tokenizer')
+        content = dict(name=corpus.name, statistics=corpus.statistics,
+                       fingerprint=corpus.fingerprint, tokenizer=tokenizer_hash(tokenizer))
+        (new/'corpus.json').write_text(json.dumps(content, indent=1), encoding='utf-8')
+        if folder.exists(): os.replace(folder, old)
+        os.replace(new, folder)
+
+# %% ../nbs/02_data.ipynb #dde5898b
+def load_corpus(
+    folder:str|Path, # Written by `save_corpus`
+) -> tuple[Corpus, PreTrainedTokenizerFast]: # The corpus and its tokenizer
+    "Read a prepared corpus and check it against what was written"
+    folder = Path(folder)
+    if not (folder/'corpus.json').exists():
+        raise FileNotFoundError(f"{folder} holds no prepared corpus (no corpus.json): "
+                                f"prepare one with prepare_corpus and save_corpus")
+    content = json.loads((folder/'corpus.json').read_text(encoding='utf-8'))
+    tokenizer = AutoTokenizer.from_pretrained(folder/'tokenizer')
+    blocks = load_from_disk(str(folder/'blocks'))
+    sizes = {k: len(d) for k, d in blocks.items()}
+    if (sizes != {k: v['blocks'] for k, v in content['statistics'].items()}
+            or tokenizer_hash(tokenizer) != content['tokenizer']):
+        raise ValueError(f"{folder} was changed after it was written (blocks {sizes}): prepare the "
+                         f"corpus again")
+    return Corpus(content['name'], blocks, content['statistics'], content['fingerprint']), tokenizer
+
+# %% ../nbs/02_data.ipynb #7b373714
+def plot_block_lengths(
+    blocks:DatasetDict, # Blocks by split
+) -> plt.Axes:          # Histogram, one line a split
+    "Share of the blocks of each length"
+    fig, ax = plt.subplots(figsize=(6, 2.6))
+    for split, rows in blocks.items():
+        lengths = [len(o) for o in rows['input_ids']]
+        if lengths: ax.hist(lengths, bins=24, density=True, histtype='step', label=split)
+    ax.set(xlabel='block length (tokens)', ylabel='share of blocks per token')
+    ax.legend(loc='upper left')
+    return ax

@@ -93,7 +93,8 @@ def pick_device(
         if isinstance(threads, bool) or not isinstance(threads, int) or threads < 1:
             raise ValueError(f"expected threads to be an integer of at least 1, got {threads!r}")
         torch.set_num_threads(threads)
-    choice = f"the best of {', '.join(here)}" if device == "auto" else "as asked"
+    choice = ("as asked" if device != "auto" else "the only one here" if len(here) == 1
+              else f"the best of {', '.join(here)}")
     reason = f"{kind}, {choice}; {why}"
     return Device(kind, _DTYPES[name], torch.get_num_threads(), reason, name != "fp32")
 

@@ -137,7 +137,7 @@ def load_lm(
     if name in OWN_MODELS:
         cfg = GPT2Config(vocab_size=len(tokenizer), n_positions=1024, embd_pdrop=0., attn_pdrop=0.,
             resid_pdrop=0., bos_token_id=tokenizer.eos_token_id, eos_token_id=tokenizer.eos_token_id,
-            **OWN_MODELS[name])
+            activation_function='gelu_pytorch_tanh', attn_implementation='eager', **OWN_MODELS[name])
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)
             return GPT2LMHeadModel(cfg)

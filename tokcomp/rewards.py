@@ -4,7 +4,7 @@
 
 # %% auto #0
 __all__ = ['importance_weights', 'weighted_distortion', 'information_theoretic_reward', 'simple_reward', 'temperature_at',
-           'leave_one_out', 'local_reward', 'policy_loss']
+           'leave_one_out', 'local_reward', 'policy_loss', 'token_credit_loss']
 
 # %% ../nbs/06_rewards.ipynb #15cac7e8
 import math
@@ -98,3 +98,18 @@ def policy_loss(
     ratio = (step_log_prob - old_log_prob).exp()
     clipped = ratio.clamp(1 - clip_ratio, 1 + clip_ratio)
     return -torch.minimum(ratio * advantage, clipped * advantage).sum()
+
+# %% ../nbs/06_rewards.ipynb #8f79cb8c
+def token_credit_loss(
+    unit_logits:Tensor,    # The policy's logits, with gradient; (batch, seq_len)
+    inclusion_prob:Tensor, # P(unit is kept) under them, no gradient; (batch, seq_len)
+    keep_mask:Tensor,      # The actions; bool, (n_masks, batch, seq_len)
+    advantage:Tensor,      # Of each token; (n_masks, batch, seq_len)
+    sizes:Tensor,          # Unit sizes: only units' first tokens count; (batch, seq_len)
+) -> Tensor:               # Scalar sum over all decisions
+    "Each logit moves by its own advantage less the price of the budget"
+    unit = sizes > 0
+    share = (keep_mask.float() - inclusion_prob) * advantage * unit             # (n_masks, batch, seq_len)
+    spread = inclusion_prob * (1 - inclusion_prob) * unit * sizes               # a unit takes its size
+    price = (share * sizes).sum(-1, keepdim=True) / (spread * sizes).sum(-1, keepdim=True).clamp(min=1e-6)
+    return -((share - price*spread).detach() * unit_logits).sum()

@@ -83,7 +83,8 @@ def token_bytes(
     return _token_bytes(tokenizer, max(tokenizer.get_vocab().values()) + 1)
 
 # %% ../nbs/02b_tokens.ipynb #26209277
-_space, _blank, _letter, _digit, _sign, _special = range(6)  # _blank: a token that ends in ' '
+# _blank: the token ends in ' '
+_space, _blank, _letter, _digit, _sign, _special = range(6)
 
 def _class_of(char:str) -> int:
     kind = unicodedata.category(char)[0]

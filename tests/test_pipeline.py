@@ -1,0 +1,88 @@
+"The run notebooks end to end, on the smallest profile, as papermill and as the command run them."
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import yaml
+
+ROOT = Path(__file__).resolve().parent.parent
+PROFILES = ["nano", "nano-scratch", "debug", "cpu", "default", "mps", "cuda", "t4", "evaluation"]
+DRY = ["corpus=pydocs:stdlib", "base_model=tiny", "max_steps=3", "vocab_size=512", "max_documents=40", "n_blocks=10", "n_eval_blocks=4",
+       "n_validation_blocks=4", "restore_blocks=2", "bootstrap_samples=100", "n_seeds=1", "block_size=48",
+       "device=cpu", "dtype=fp32"]
+
+
+def run(*args, **kwargs):
+    return subprocess.run([sys.executable, *map(str, args)], capture_output=True, text=True, cwd=ROOT, **kwargs)
+
+
+def report(profile, out, *overrides):
+    settings = [f"output_dir=runs/test-{os.getpid()}-{profile}", *overrides]
+    return run("-m", "tokcomp.reports", profile, "--out", out, "-p", *settings)
+
+
+@pytest.fixture(scope="module", autouse=True)
+def no_runs_left():
+    yield
+    import shutil
+    for folder in (ROOT / "runs").glob(f"test-{os.getpid()}-*"):
+        shutil.rmtree(folder)
+
+
+@pytest.fixture(scope="module")
+def integration(tmp_path_factory):
+    out = tmp_path_factory.mktemp("reports")
+    done = report("integration", out)
+    assert done.returncode == 0, done.stderr[-3000:]
+    return out / "integration", done
+
+
+def test_report_has_what_was_measured(integration):
+    folder, done = integration
+    assert "index.html" in done.stdout
+    records = json.loads((folder / "results.json").read_text())
+    assert {"method", "seed", "keep_rate", "distortion", "n_tokens", "n_documents"} <= set(records[0])
+    rates = yaml.safe_load((ROOT / "params/base.yaml").read_text())["eval_keep_rates"]
+    for seed in {r["seed"] for r in records}:
+        for rate in rates:   # every method keeps the same number of tokens
+            kept = {r["achieved_keep_rate"] for r in records if r["seed"] == seed and r["keep_rate"] == rate}
+            assert len(kept) == 1 and abs(kept.pop() - rate) < 0.02
+    page = (folder / "index.html").read_text()
+    for link in ("prepare.html", "train.html", "evaluate.html"):
+        assert link in page and (folder / link).exists()
+    manifest = json.loads((folder / "manifest.json").read_text())
+    assert manifest["parameters"]["profile"] == "integration"
+
+
+def test_same_seed_same_results(integration, tmp_path):
+    import shutil
+    done = report("integration", tmp_path, f"output_dir=runs/test-{os.getpid()}-again")
+    assert done.returncode == 0, done.stderr[-3000:]
+    assert (tmp_path / "integration/results.json").read_text() == (integration[0] / "results.json").read_text()
+
+
+def test_papermill_by_itself(tmp_path):
+    done = run("-m", "papermill", "nbs/runs/train.ipynb", tmp_path / "out.ipynb", "-f", "params/base.yaml",
+               "-f", "params/integration.yaml", "-p", "batch_size", "4",
+               "-p", "output_dir", f"runs/test-{os.getpid()}-papermill", "--cwd", ROOT)
+    assert done.returncode == 0, done.stderr[-3000:]
+
+
+def test_papermill_answers_a_misspelt_key(tmp_path):
+    done = run("-m", "papermill", "nbs/runs/prepare.ipynb", tmp_path / "out.ipynb", "-p", "batch_sise", "4",
+               "--cwd", ROOT)
+    assert done.returncode != 0 and "did you mean 'batch_size'" in done.stderr
+
+
+@pytest.mark.parametrize("profile", PROFILES)
+def test_every_profile_runs(profile, tmp_path):
+    from tokcomp.params import Params, profile_params
+    allowed = [o for o in DRY if o.split("=")[0] in Params.model_fields]
+    done = report(profile, tmp_path, *allowed, "batch_size=8", "micro_batch_size=4", "masks_per_text=2")
+    assert done.returncode == 0, done.stderr[-3000:]
+    page = next(tmp_path.glob("*/index.html")).read_text()
+    assert "DRY RUN" in page.upper()
+    assert profile_params(profile).profile == profile
