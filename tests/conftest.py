@@ -4,6 +4,7 @@ from pathlib import Path
 
 os.environ.setdefault("HF_HUB_OFFLINE", "1")
 os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
+os.environ.setdefault("OMP_NUM_THREADS", "1")  # tests run in parallel: two threads each would wait for one another
 ROOT = Path(__file__).resolve().parent.parent
 
 import pytest  # noqa: E402

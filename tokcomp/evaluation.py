@@ -254,7 +254,7 @@ def plot_curves(
     logs:dict,      # Log lines by run name, from `trainer.read_logs`
     phase:str,      # Which phase
     metrics:dict,   # Metric -> axis label
-    smooth:int=1,   # Lines in a running mean
+    smooth:int=1,   # Lines in a running mean; validation figures are drawn as they are
 ):
     "Learning curves of one phase, a panel per metric"
     fig, axes = plt.subplots(1, len(metrics), figsize=(3.6*len(metrics), 2.9), squeeze=False)
@@ -263,7 +263,8 @@ def plot_curves(
             points = [(o['step'], o[metric]) for o in lines if o['phase'] == phase and metric in o]
             if points:
                 x, y = zip(*points)
-                ax.plot(x, pd.Series(y).rolling(smooth, min_periods=1).mean(), line, label=name)
+                if not metric.startswith('val_'): y = pd.Series(y).rolling(smooth, min_periods=1).mean()
+                ax.plot(x, y, line, label=name)
         ax.set(xlabel=f"step ({phase.replace('_', ' ')})", ylabel=label); ax.grid(alpha=.25)
     axes[0, 0].legend(frameon=False, fontsize=9); sns.despine(fig=fig); fig.tight_layout()
     return fig

@@ -49,12 +49,13 @@ def render(
 # %% ../nbs/17a_pages.ipynb #c1212fc4
 def seed_interval(
     records:list[dict], # Records of one method and keep rate, one a seed
-) -> tuple[float, float, float]: # Mean, low and high, bits/token
+) -> tuple: # Mean, low and high, bits/token; None where there is no interval
     "Mean distortion with its 95 % interval over seeds, or over documents where seeds do not differ"
     from scipy.stats import t
     values = [r['distortion'] for r in records]
     mean = statistics.fmean(values)
-    if len(set(values)) < 2: return mean, records[0]['distortion_low'], records[0]['distortion_high']
+    if len(set(values)) < 2: # None where one document alone was evaluated
+        return mean, records[0].get('distortion_low'), records[0].get('distortion_high')
     half = t.ppf(.975, len(values) - 1) * statistics.stdev(values) / math.sqrt(len(values))
     return mean, mean - half, mean + half
 
@@ -101,7 +102,7 @@ def headline_html(
         if found is None: return '<td>–</td>'
         mean, low, high = found
         tag = 'strong' if mean == lowest else 'span'
-        interval = f'<span class="interval">[{low:.3f}, {high:.3f}]</span>'
+        interval = '' if low is None else f'<span class="interval">[{low:.3f}, {high:.3f}]</span>'
         return f'<td><{tag}>{mean:.3f}</{tag}> {interval}</td>'
     head = ''.join(f'<th scope="col">keep {k:.0%}</th>' for k in rates)
     body = ''.join(f'<tr><th scope="row">{esc(m)}</th>{"".join(map(cell, row, best))}</tr>'

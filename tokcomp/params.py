@@ -80,7 +80,7 @@ class DataParams(_Group):
 class ModelParams(_Group):
     "Which reconstructor and which policy"
     base_model: Text = Field(
-        description="`tiny`, `nano`, `gpt2`, `smollm2-135m`, a local folder, or a hub name")
+        description="`tiny`, `nano`, a local folder, or a hub name such as `gpt2`")
     vocab_size: int = Field(ge=300, le=2**18, description="Vocabulary of the own BPE")
     tuning: Literal["full", "lora"] = Field(description="All weights, or low-rank adapters")
     lora_rank: int = Field(ge=1, le=1024, description="Rank of the adapters")

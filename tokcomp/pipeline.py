@@ -68,7 +68,7 @@ def prepared(
     corpus, tokenizer = load_corpus(folder)
     return corpus, tokenizer, token_counts(corpus.blocks['train'], len(tokenizer))
 
-# %% ../nbs/08a_pipeline.ipynb #3ddc8e7e
+# %% ../nbs/08a_pipeline.ipynb #57892001
 def make_reconstructor(
     params:Params, # Checked parameters
     tokenizer,     # The run's tokenizer
@@ -105,7 +105,7 @@ def load_trainable(
         for name, p in named.items(): p.copy_(tensors['reconstructor'][name])
     return tensors
 
-# %% ../nbs/08a_pipeline.ipynb #12889609
+# %% ../nbs/08a_pipeline.ipynb #a6502f64
 def device_for(
     params:Params, # Checked parameters
 ) -> Device:

@@ -247,7 +247,7 @@ def make_report(
         (made/'index.html').write_text(index_html(made, manifest), encoding='utf-8')
         (made/'manifest.json').write_text(json.dumps(manifest, indent=1), encoding='utf-8')
         move_into_place(made, final)
-    if 'train' in notebooks: (root/params.output_dir/FINISHED).touch()
+    if {'train', 'evaluate'} <= {*notebooks}: (root/params.output_dir/FINISHED).touch()
     return final/'index.html'
 
 # %% ../nbs/18_reports.ipynb #1c5c12fa

@@ -75,6 +75,7 @@ class Logs:
         with self.path.open('a', encoding='utf-8') as f:
             f.write(json.dumps({'phase': phase, 'step': step, **metrics}) + '\n')
         for name, value in metrics.items(): self.board.add_scalar(f'{phase}/{name}', value, step)
+        self.board.flush()
 
 def read_logs(
     folder:Path, # A training run's folder
@@ -122,6 +123,7 @@ class TrainState:
     running_nats:float = 4.  # Running mean of nats per token, for the adaptive temperature
     finished:bool = False    # All phases are done
 
+# %% ../nbs/08_trainer.ipynb #c3ecabc1
 class Trainer:
     "Trains a reconstructor and a policy through phases"
     def __init__(self,
@@ -161,7 +163,7 @@ class Trainer:
     @staticmethod
     def _trainable(module): return {n: p for n, p in module.named_parameters() if p.requires_grad}
 
-# %% ../nbs/08_trainer.ipynb #7b997365
+# %% ../nbs/08_trainer.ipynb #1398cd8a
 _CHOICES = 4  # uniforms per block that choose a rate, a kind of mask, a source, a way to read it
 
 @dataclass
@@ -203,7 +205,7 @@ def train_batch(self:Trainer,
     rows = rows[self.accelerator.process_index::self.accelerator.num_processes]
     return self.make_batch(self.blocks['train'][[int(o) for o in rows]], order*10**9 + self.state.step, n_draws)
 
-# %% ../nbs/08_trainer.ipynb #3e1ce783
+# %% ../nbs/08_trainer.ipynb #138c7cdb
 _RARITY_NOISE = 2.  # bits of Gumbel noise on rarity: neighbouring ranks swap, the order remains
 
 @patch
@@ -226,7 +228,7 @@ def outside_masks(self:Trainer, batch:Batch, k:Tensor) -> Tensor:
         masks.append(top_k_mask(scores, batch.sizes, k))
     return torch.stack(masks)
 
-# %% ../nbs/08_trainer.ipynb #275d42a2
+# %% ../nbs/08_trainer.ipynb #64b76b4d
 @patch
 def by_micro_batch(self:Trainer,
     fn,             # Called with row indices, sorted by length; returns anything
@@ -267,7 +269,7 @@ def score_masks(self:Trainer,
     for rows, result in self.by_micro_batch(score, lengths): bits[rows, :result.shape[1]] = result
     return bits.view_as(keep_masks)
 
-# %% ../nbs/08_trainer.ipynb #0e62ddef
+# %% ../nbs/08_trainer.ipynb #24d0148e
 @patch
 def update(self:Trainer,
     name:str,    # 'reconstructor' or 'policy'
@@ -296,7 +298,7 @@ def update(self:Trainer,
     optimizer.zero_grad()
     return norm
 
-# %% ../nbs/08_trainer.ipynb #24d0148e
+# %% ../nbs/08_trainer.ipynb #7c4cee16
 @patch
 def reconstructor_update(self:Trainer,
     batch:Batch,      # Texts
@@ -329,7 +331,7 @@ def reconstructor_update(self:Trainer,
     n_tokens = int(self.accelerator.reduce(mask.sum(), 'sum'))
     return dict(loss=loss, distortion=bits/n_tokens, reconstructor_grad_norm=norm)
 
-# %% ../nbs/08_trainer.ipynb #6ae3d4e7
+# %% ../nbs/08_trainer.ipynb #6131b295
 @patch
 def mean_over_texts(self:Trainer, value:Tensor) -> float:
     "Mean over the texts of all processes"
@@ -348,7 +350,7 @@ def reconstructor_step(self:Trainer) -> dict:
     masks = self.outside_masks(batch, k)
     return dict(keep_rate=self.kept_share(masks, batch), **self.reconstructor_update(batch, masks[0]))
 
-# %% ../nbs/08_trainer.ipynb #4ea21e43
+# %% ../nbs/08_trainer.ipynb #063b554d
 @dataclass
 class Proposal:
     "Masks that a policy drew"
@@ -376,7 +378,7 @@ def propose(self:Trainer,
         masks = sample_keep_mask(table, logits, batch.sizes, k, batch.uniform)
         return Proposal(masks, step_log_prob(table, logits, batch.sizes, masks), rate, k)
 
-# %% ../nbs/08_trainer.ipynb #ef075ce4
+# %% ../nbs/08_trainer.ipynb #163602d6
 LOGIT_GAIN = .3  # nats of keep log-odds per bit that dropping costs
 
 @patch
@@ -399,7 +401,7 @@ def warm_start_step(self:Trainer) -> dict:
                 distortion=self.mean_over_texts(weighted_distortion(bits, batch.token_mask).mean(0)),
                 keep_rate=self.kept_share(masks, batch))
 
-# %% ../nbs/08_trainer.ipynb #12cfdecb
+# %% ../nbs/08_trainer.ipynb #7c99de28
 @patch
 def reward_of(self:Trainer, batch:Batch, proposal:Proposal, bits:Tensor) -> tuple:
     "Reward of each mask, (n_masks, batch), and the advantage of each decision"
@@ -435,7 +437,7 @@ def policy_update(self:Trainer, batch:Batch, proposal:Proposal, advantage:Tensor
                                 self.optimizers['policy'].param_groups[0]['params'])
     return loss.item(), self.update('policy', list(grads), batch, proposal.masks)
 
-# %% ../nbs/08_trainer.ipynb #7c99de28
+# %% ../nbs/08_trainer.ipynb #c5ade558
 @patch
 def joint_step(self:Trainer) -> dict:
     "Sample, score, reward, update the policy, update the reconstructor"
@@ -460,7 +462,7 @@ def joint_step(self:Trainer) -> dict:
                 loss=fitted['loss'], reconstructor_grad_norm=fitted['reconstructor_grad_norm'],
                 **({'temperature': self.temperature} if p.reward == 'simple' else {}))
 
-# %% ../nbs/08_trainer.ipynb #9b32210d
+# %% ../nbs/08_trainer.ipynb #5aabadf7
 @patch
 def validate(self:Trainer) -> dict:
     "Validation distortion of the policy (or of frequency masks before there is one) and of baselines"
@@ -485,12 +487,17 @@ def validate(self:Trainer) -> dict:
     out = dict(zip(methods, mean.tolist()))
     return {'val_distortion': out['val_frequency'], **out}
 
-# %% ../nbs/08_trainer.ipynb #eae71f5d
+# %% ../nbs/08_trainer.ipynb #42f4454a
 @patch
 def save(self:Trainer, finished:bool=False):
-    "Write a checkpoint (rank 0)"
+    "Write a checkpoint: rank 0 does, the others wait, so that whoever reads next finds it"
     self.state.finished = finished
-    if not self.accelerator.is_main_process: return
+    if self.accelerator.is_main_process: self._write(finished)
+    self.accelerator.wait_for_everyone()
+
+@patch
+def _write(self:Trainer, finished:bool):
+    "Collect and write the tensors and the state of a checkpoint"
     tensors = {'reconstructor': {n: p.detach() for n, p in self._trainable(self.reconstructor).items()}}
     if self.policy is not None: tensors['policy'] = self.policy.state_dict()
     rest = {}
@@ -525,7 +532,7 @@ def load_models(self:Trainer, tensors:dict):
         for name, value in tensors['reconstructor'].items(): named[name].copy_(value)
     if self.policy is not None and 'policy' in tensors: self.policy.load_state_dict(tensors['policy'])
 
-# %% ../nbs/08_trainer.ipynb #f62b94f3
+# %% ../nbs/08_trainer.ipynb #c5d3a4ba
 @patch
 def start_phase(self:Trainer, phase:str):
     "Fresh optimisers for what the phase trains"
@@ -557,7 +564,7 @@ def evaluate_now(self:Trainer) -> tuple: # metrics, and True to end the phase
     else: self.state.waited += 1
     return metrics, bool(self.params.patience) and self.state.waited >= self.params.patience
 
-# %% ../nbs/08_trainer.ipynb #c5d3a4ba
+# %% ../nbs/08_trainer.ipynb #357226f8
 @patch
 def fit(self:Trainer, stop_after:int|None=None) -> 'Trainer':
     "Run all phases, resuming where an earlier run ended; `stop_after` total steps stand for a kill in tests"
