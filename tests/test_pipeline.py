@@ -58,7 +58,6 @@ def test_report_has_what_was_measured(integration):
 
 
 def test_same_seed_same_results(integration, tmp_path):
-    import shutil
     done = report("integration", tmp_path, f"output_dir=runs/test-{os.getpid()}-again")
     assert done.returncode == 0, done.stderr[-3000:]
     assert (tmp_path / "integration/results.json").read_text() == (integration[0] / "results.json").read_text()

@@ -3,8 +3,6 @@ import subprocess
 import sys
 from pathlib import Path
 
-import pytest
-import torch
 from safetensors.torch import load_file
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -12,7 +10,6 @@ ROOT = Path(__file__).resolve().parent.parent
 SCRIPT = '''
 import sys
 from pathlib import Path
-import torch
 from tokcomp.params import profile_params
 from tokcomp.pipeline import device_for, prepared, train_policy, train_reconstructor
 
