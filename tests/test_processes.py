@@ -10,6 +10,7 @@ ROOT = Path(__file__).resolve().parent.parent
 SCRIPT = '''
 import sys
 from pathlib import Path
+import torch
 from tokcomp.params import profile_params
 from tokcomp.pipeline import device_for, prepared, train_policy, train_reconstructor
 
