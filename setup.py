@@ -11,7 +11,7 @@ cfg = config["DEFAULT"]
 setup(
     name=cfg["lib_name"], version=cfg["version"], description=cfg["description"], license="Apache-2.0",
     author=cfg["author"], author_email=cfg["author_email"], url=cfg["git_url"], keywords=cfg["keywords"].split(),
-    packages=find_packages(include=["tokcomp", "tokcomp.*"]), include_package_data=True,
+    packages=find_packages(include=["tokcomp", "tokcomp.*"]), package_data={"tokcomp": ["trained/*/*"]},
     python_requires=f">={cfg['min_python']}",
     install_requires=cfg["requirements"].split(),
     extras_require={"dev": cfg["dev_requirements"].split()},

@@ -4,8 +4,8 @@
 
 # %% auto #0
 __all__ = ['formats', 'read_utf8', 'split_text', 'column_texts', 'local_documents', 'hub_documents', 'load_documents',
-           'split_documents', 'Corpus', 'corpus_statistics', 'corpus_fingerprint', 'prepare_corpus', 'save_corpus',
-           'load_corpus', 'plot_block_lengths']
+           'source_files', 'source_documents', 'split_documents', 'Corpus', 'corpus_statistics', 'corpus_fingerprint',
+           'prepare_corpus', 'save_corpus', 'load_corpus', 'plot_block_lengths']
 
 # %% ../nbs/02_data.ipynb #a357cc2b
 import difflib, hashlib, itertools, json, os, re, sys, tempfile
@@ -13,12 +13,13 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 import numpy as np
-from datasets import Dataset, DatasetDict, load_dataset, load_from_disk
+from datasets import Dataset, DatasetDict, concatenate_datasets, load_dataset, load_from_disk
 from huggingface_hub.errors import HFValidationError
 from matplotlib import pyplot as plt
 from transformers import AutoTokenizer, PreTrainedTokenizerFast
 from .blocks import batch_indices, collate, flat_ids, make_blocks, text_hash, token_counts
-from .pydocs import drop_near_duplicates, paragraphs, pydocs_documents
+from .pydocs import (drop_near_duplicates, installed_packages, package_version, paragraphs,
+                            pydocs_documents)
 from .tokens import (character_starts, encode_text, tokenizer_hash, train_tokenizer,
                             unit_starts, word_starts)
 
@@ -124,16 +125,42 @@ def hub_documents(
 
 # %% ../nbs/02_data.ipynb #95b0b156
 def load_documents(
+    corpus:str,                 # Sources joined by ' + ', each as in `source_documents`
+    *args, **kwargs,            # To `source_documents`, for every source
+) -> Dataset:                   # Columns `name` and `text`, by source and name
+    "Documents of a corpus that has one source or several"
+    sources = re.split(r'\s+\+\s+', corpus.strip())
+    if len(set(sources)) < len(sources): raise ValueError(f"corpus {corpus!r} names a source twice")
+    return concatenate_datasets([source_documents(o, *args, **kwargs) for o in sources])
+
+def source_files(
+    corpus:str, # Sources joined by ' + '
+) -> list[dict]: # source, file, bytes and sha256 of every local file; packages and versions of pydocs
+    "What a corpus was read from, for a report"
+    found = []
+    for source in re.split(r'\s+\+\s+', corpus.strip()):
+        path = Path(source).expanduser()
+        if source.partition(':')[0] == 'pydocs':
+            names = [o for o in source.partition(':')[2].split(',') if o] or installed_packages()
+            found += [dict(source=source, file=o, version=package_version(o)) for o in names if o != 'stdlib']
+        elif path.exists():
+            files = [path] if path.is_file() else sorted(o for o in path.rglob('*') if o.suffix.lower() in formats)
+            found += [dict(source=source, file=o.name, bytes=o.stat().st_size,
+                           sha256=hashlib.sha256(o.read_bytes()).hexdigest()) for o in files]
+        else: found.append(dict(source=source))
+    return found
+
+def source_documents(
     corpus:str,                 # 'pydocs', 'pydocs:json,email', a file, a folder, or a hub name
     column:str='text',          # Column that holds the texts, in tables
     config:str|None=None,       # Configuration of a hub data set
     split:str='train',          # Split of a hub data set
     streaming:bool=False,       # Stream the hub data set
-    max_documents:int|None=None, # Documents at most
+    max_documents:int|None=None, # Documents at most, of each source
     min_characters:int=160,     # Shorter paragraphs are left out; characters
     near_duplicate_threshold:float=0.8, # Jaccard similarity that drops a paragraph, (0, 1]
 ) -> Dataset:                   # Columns `name` and `text`, by name
-    "Documents of a corpus, without short, repeated and nearly repeated paragraphs"
+    "Documents of one source, without short, repeated and nearly repeated paragraphs"
     if max_documents is not None and max_documents < 1:
         raise ValueError(f"max_documents must be at least 1, got {max_documents}")
     if corpus.partition(':')[0] == 'pydocs':

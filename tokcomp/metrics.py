@@ -4,7 +4,7 @@
 
 # %% auto #0
 __all__ = ['PATTERNS', 'achieved_keep_rate', 'compression_ratio', 'distortion', 'exact_match_dropped', 'sequence_match',
-           'insertion_error', 'retention']
+           'insertion_error', 'retention', 'invented']
 
 # %% ../nbs/10_metrics.ipynb #9582ba7e
 import math
@@ -144,3 +144,19 @@ def retention(
     original = Counter(m.group() for m in re.finditer(pattern, original_text))
     kept = Counter(m.group() for m in re.finditer(pattern, compressed_text))
     return (original & kept).total() / original.total() if original else math.nan
+
+# %% ../nbs/10_metrics.ipynb #dbd0849b
+_INSIDE = re.compile(r"(?<![.!?:\n\"“'‘(])(?<=\s)[A-ZÀ-ÖØ-Þ]\w+")
+_AFTER_END = re.compile(r"[.!?:][\"”’')]*\s+$|^\s*$|\n\s*$")
+
+def invented(
+    original_text:str, # Text before compression
+    restored_text:str, # Text that was put back together
+) -> list[str]:        # Numbers and names in the order of the restored text
+    "Numbers and capitalised words of the restored text that the original does not have"
+    there = {o.lower() for o in re.findall(r"\w+", original_text)}
+    numbers = {m.group() for m in PATTERNS["numbers"].finditer(original_text)}
+    found = [(m.start(), m.group()) for m in PATTERNS["numbers"].finditer(restored_text) if m.group() not in numbers]
+    found += [(m.start(), m.group()) for m in _INSIDE.finditer(restored_text)
+              if m.group().lower() not in there and not _AFTER_END.search(restored_text[:m.start()])]
+    return [o for _, o in sorted(found)]

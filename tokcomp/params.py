@@ -26,7 +26,8 @@ Text = Annotated[str, Field(pattern=r"^[^\p{Cc}\p{Zl}\p{Zp}]+$", max_length=500)
 Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$", max_length=100)]
 Rate = Annotated[float, Field(gt=0, lt=1)]
 Method = Literal[
-    "policy", "random", "frequency", "length", "position", "ngram_entropy", "surprisal"]
+    "policy", "random", "frequency", "length", "position", "ngram_entropy", "surprisal",
+    "lm_surprisal"]
 
 def distinct(
     values:list, # Values of one list parameter
@@ -56,7 +57,8 @@ class DataParams(_Group):
     profile: Name = Field(description="Name of this set of parameters; names the report",
                           json_schema_extra={"expected": "a name of letters, digits and ._-"})
     corpus: Text = Field(
-        description="`pydocs`, a file or folder (txt json jsonl csv parquet), or a hub name")
+        description="`pydocs`, a file or folder (txt json jsonl csv parquet), or a hub name; "
+                    "several joined by ` + `")
     corpus_column: Text = Field(description="Column that holds the text, in table-like corpora")
     corpus_config: Text | None = Field(description="Configuration of a hub dataset")
     corpus_split: Text = Field(description="Split of a hub dataset that documents are read from")
@@ -80,7 +82,10 @@ class DataParams(_Group):
 class ModelParams(_Group):
     "Which reconstructor and which policy"
     base_model: Text = Field(
-        description="`tiny`, `nano`, a local folder, or a hub name such as `gpt2`")
+        description="`tiny`, `nano`, `smollm2-135m`, a folder, or a hub name such as `gpt2`")
+    start_from: Text | None = Field(description=(
+        "Trained weights that phase 1 starts from: a name that ships, or a folder; null is the base"))
+    start_policy: bool = Field(description="Policies too start from start_from's policy")
     vocab_size: int = Field(ge=300, le=2**18, description="Vocabulary of the own BPE")
     tuning: Literal["full", "lora"] = Field(description="All weights, or low-rank adapters")
     lora_rank: int = Field(ge=1, le=1024, description="Rank of the adapters")
@@ -106,6 +111,8 @@ class MaskParams(_Group):
 class OptimizerParams(_Group):
     "How many steps of which size"
     batch_size: int = Field(ge=1, le=2**20, description="Text-mask pairs a step, all processes")
+    joint_batch_size: int | None = Field(
+        ge=1, le=2**20, description="The same in phases 2 and 3; null is batch_size")
     micro_batch_size: int = Field(ge=1, le=2**20, description="Pairs in memory at once")
     accumulation_steps: int | None = Field(
         ge=1, le=2**20, description="batch_size / micro_batch_size; null derives it")
@@ -113,6 +120,8 @@ class OptimizerParams(_Group):
         ge=2, le=1024, description="Masks per text (K), each the others' baseline; divides batch_size")
     reconstructor_steps: int = Field(
         ge=0, le=_MANY, description="Phase 1: reconstructor alone, steps")
+    neutral_steps: int = Field(ge=0, le=_MANY, description=(
+        "Steps of a judge that is trained on random masks only; 0 trains none"))
     policy_steps: int = Field(
         ge=0, le=_MANY, description="Phase 2: supervised warm start of the policy, steps")
     epochs: int = Field(ge=0, le=_MANY, description="Phase 3: joint training, epochs")
@@ -181,10 +190,15 @@ class EvalParams(_Group):
     eval_keep_rates: Annotated[list[Rate], AfterValidator(distinct)] = Field(
         description="Keep rates compared",
         json_schema_extra={"expected": "a list of different numbers over 0 and under 1"})
+    eval_corpora: list[Text] = Field(
+        description="Sources that training never saw, evaluated beside the test split",
+        json_schema_extra={"expected": "a list of sources, each as in corpus"})
     eval_methods: Annotated[list[Method], AfterValidator(distinct)] = Field(
         description="Compressors compared",
         json_schema_extra={"expected": "a list of different names out of "
                            + ", ".join(typing.get_args(Method))})
+    similarity_model: Text | None = Field(
+        description="Sentence embeddings for the cosine: `minilm` or a folder; null measures none")
     restore_blocks: int = Field(
         ge=0, le=_MANY, description="Blocks restored to text per method and rate")
     max_insertions: int = Field(
@@ -202,14 +216,17 @@ RULES = (
     ("accumulation_steps must be batch_size / micro_batch_size, or null",
      ("accumulation_steps", "batch_size", "micro_batch_size"),
      lambda p: p.accumulation_steps in (None, p.batch_size / p.micro_batch_size)),
-    ("masks_per_text must divide batch_size", ("masks_per_text", "batch_size"),
-     lambda p: p.batch_size % p.masks_per_text == 0),
+    ("masks_per_text must divide joint_batch_size, or batch_size where that is null",
+     ("masks_per_text", "batch_size", "joint_batch_size"),
+     lambda p: (p.joint_batch_size or p.batch_size) % p.masks_per_text == 0),
     ("keep_rate_min must be under keep_rate_max", ("keep_rate_min", "keep_rate_max"),
      lambda p: p.keep_rate_min < p.keep_rate_max),
     ("validation_share + test_share must be under 1, or nothing is left to train on",
      ("validation_share", "test_share"), lambda p: p.validation_share + p.test_share < 1),
     ("min_tokens must be at most block_size", ("min_tokens", "block_size"),
-     lambda p: p.min_tokens <= p.block_size))
+     lambda p: p.min_tokens <= p.block_size),
+    ("start_policy needs start_from, the weights to start from", ("start_policy", "start_from"),
+     lambda p: p.start_from is not None or not p.start_policy))
 
 def broken_rules(
     values,         # Object with parameters as attributes
@@ -233,6 +250,11 @@ class Params(EvalParams, RunParams, RewardParams, OptimizerParams, MaskParams, M
     def accumulation(self) -> int:
         "Micro-batches whose gradients add up to one step"
         return self.batch_size // self.micro_batch_size
+
+    @property
+    def texts_per_step(self) -> int:
+        "Texts of a step in phases 2 and 3, each under `masks_per_text` masks"
+        return (self.joint_batch_size or self.batch_size) // self.masks_per_text
 
     @property
     def joint_steps(self) -> int:

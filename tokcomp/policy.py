@@ -277,6 +277,7 @@ class Policy(nn.Module):
         else:
             embedding = embedding.detach().float()
             embedding = (embedding - embedding.mean(0)) / embedding.std().clamp(min=1e-8)
+            embedding = embedding.bfloat16().float()  # so that it can be stored in half the space, unchanged
         self.cfg = cfg
         self.register_buffer('embedding', embedding)  # a buffer: saved with the policy, never trained
         self.context = _CONTEXTS[cfg.kind](cfg, _hidden_width(cfg))

@@ -49,6 +49,8 @@ METRICS = {
                       "then the policy's",
     'val_random': 'the same under random masks',
     'val_frequency': 'the same under frequency masks',
+    'val_frequency_half': 'the same under frequency masks at keep rate 0.5 alone, where that is evaluated',
+    'tokens': 'tokens of text that the reconstructor was trained on in this phase, so far',
 }
 
 class Logs:
@@ -101,7 +103,7 @@ PHASES = ('reconstructor', 'warm_start', 'joint')
 #: Parameters that a phase's result depends on: a checkpoint made with others is refused
 _COMMON = ('batch_size', 'block_size', 'keep_rate_min', 'keep_rate_max', 'mask_unit', 'random_share', 'lr_warmup',
            'weight_decay', 'max_grad_norm', 'patience', 'base_model', 'tuning', 'lora_alpha', 'anchor')
-_MASKS = ('masks_per_text', 'policy_kind')
+_MASKS = ('masks_per_text', 'policy_kind', 'joint_batch_size')
 RESUME_KEYS = {
     'reconstructor': (*_COMMON, 'reconstructor_lr', 'retokenize_share'),
     'warm_start': (*_COMMON, *_MASKS, 'policy_lr'),
@@ -120,6 +122,7 @@ class TrainState:
     total:int = 0            # Steps done in all phases
     best:float|None = None   # Lowest validation distortion of this phase
     waited:int = 0           # Evaluations since then
+    tokens:int = 0           # Tokens of text that the reconstructor was trained on in it
     running_nats:float = 4.  # Running mean of nats per token, for the adaptive temperature
     finished:bool = False    # All phases are done
 
@@ -329,6 +332,7 @@ def reconstructor_update(self:Trainer,
     loss, bits = self.accelerator.reduce(sum(o[1] for o in results), 'sum').tolist()
     norm = self.update('reconstructor', grads, batch, keep_mask)
     n_tokens = int(self.accelerator.reduce(mask.sum(), 'sum'))
+    self.state.tokens += n_tokens
     return dict(loss=loss, distortion=bits/n_tokens, reconstructor_grad_norm=norm)
 
 # %% ../nbs/08_trainer.ipynb #6131b295
@@ -384,7 +388,7 @@ LOGIT_GAIN = .3  # nats of keep log-odds per bit that dropping costs
 @patch
 def warm_start_step(self:Trainer) -> dict:
     "Regress keep logits on the bits that dropped tokens cost"
-    batch = self.train_batch(self.params.batch_size // self.params.masks_per_text, self.params.masks_per_text)
+    batch = self.train_batch(self.params.texts_per_step, self.params.masks_per_text)
     proposal = self.propose(batch)
     masks = torch.where((torch.arange(len(proposal.masks), device=self.on) % 2 == 0)[:, None, None],
                         proposal.masks, self.outside_masks(batch, proposal.k))
@@ -442,7 +446,7 @@ def policy_update(self:Trainer, batch:Batch, proposal:Proposal, advantage:Tensor
 def joint_step(self:Trainer) -> dict:
     "Sample, score, reward, update the policy, update the reconstructor"
     p = self.params
-    batch = self.train_batch(p.batch_size // p.masks_per_text, p.masks_per_text)
+    batch = self.train_batch(p.texts_per_step, p.masks_per_text)
     proposal = self.propose(batch)
     bits = self.score_masks(batch, proposal.masks)
     nats = self.mean_over_texts(weighted_distortion(bits, batch.token_mask).mean(0)) * math.log(2)
@@ -483,8 +487,9 @@ def validate(self:Trainer) -> dict:
     pairs = self.pairs
     bits = self.score_masks(batch, torch.stack(masks))
     self.pairs = pairs                                     # tokens/s counts training alone
-    mean = (bits.sum((1, 2)) / batch.token_mask.sum()).view(len(methods), len(keep_rates)).mean(1)
-    out = dict(zip(methods, mean.tolist()))
+    mean = (bits.sum((1, 2)) / batch.token_mask.sum()).view(len(methods), len(keep_rates))
+    out = dict(zip(methods, mean.mean(1).tolist()))
+    if .5 in keep_rates: out['val_frequency_half'] = mean[1, keep_rates.index(.5)].item()
     return {'val_distortion': out['val_frequency'], **out}
 
 # %% ../nbs/08_trainer.ipynb #42f4454a
@@ -575,7 +580,7 @@ def fit(self:Trainer, stop_after:int|None=None) -> 'Trainer':
     logs = Logs(self.folder, done) if self.accelerator.is_main_process else None
     for phase in self.phases[self.phases.index(self.state.phase or self.phases[0]):]:
         if phase != self.state.phase:
-            self.state.phase, self.state.step, self.state.best, self.state.waited = phase, 0, None, 0
+            self.state = TrainState(phase, total=self.state.total, running_nats=self.state.running_nats)
             self.start_phase(phase)
         if not self.run_phase(phase, logs, stop_after): return self
     self.save(finished=True)
@@ -596,7 +601,7 @@ def run_phase(self:Trainer, phase:str, logs:Logs|None, stop_after:int|None) -> b
         if s.step % p.log_interval == 0 or last:
             seconds = time.perf_counter() - since
             metrics = {name: sum(o)/len(o) for name, o in sums.items()}
-            metrics.update(lr=lr, tokens_per_second=self.pairs*self.accelerator.num_processes/seconds)
+            metrics.update(lr=lr, tokens=s.tokens, tokens_per_second=self.pairs*self.accelerator.num_processes/seconds)
             bar.set_postfix({'bits/token': f"{metrics['distortion']:.2f}", 'kept': f"{metrics['keep_rate']:.2f}",
                              'tokens/s': f"{metrics['tokens_per_second']:.0f}"})
         if s.step % p.eval_interval == 0 or last:
