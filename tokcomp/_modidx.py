@@ -406,5 +406,6 @@ d = { 'settings': { 'branch': 'main',
                                  'tokcomp.weights.read_card': ('weights.html#read_card', 'tokcomp/weights.py'),
                                  'tokcomp.weights.read_tokenizer': ('weights.html#read_tokenizer', 'tokcomp/weights.py'),
                                  'tokcomp.weights.save_trained': ('weights.html#save_trained', 'tokcomp/weights.py'),
+                                 'tokcomp.weights.ship': ('weights.html#ship', 'tokcomp/weights.py'),
                                  'tokcomp.weights.shipped_folder': ('weights.html#shipped_folder', 'tokcomp/weights.py'),
                                  'tokcomp.weights.trained_folder': ('weights.html#trained_folder', 'tokcomp/weights.py')}}}
