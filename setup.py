@@ -12,6 +12,7 @@ setup(
     name=cfg["lib_name"], version=cfg["version"], description=cfg["description"], license="Apache-2.0",
     author=cfg["author"], author_email=cfg["author_email"], url=cfg["git_url"], keywords=cfg["keywords"].split(),
     packages=find_packages(include=["tokcomp", "tokcomp.*"]), package_data={"tokcomp": ["trained/*/*"]},
+    entry_points={"console_scripts": ["tokcomp=tokcomp.cli:main"]},
     python_requires=f">={cfg['min_python']}",
     install_requires=cfg["requirements"].split(),
     extras_require={"dev": cfg["dev_requirements"].split()},

@@ -7,13 +7,15 @@ __all__ = ['output_folder', 'load_tokenizer', 'prepared', 'make_reconstructor', 
            'device_for', 'train_reconstructor', 'train_neutral', 'first_phase_hash', 'train_policy', 'load_trained',
            'load_neutral', 'last_validation', 'publish']
 
-# %% ../nbs/08a_pipeline.ipynb #388b62a1
+# %% ../nbs/08a_pipeline.ipynb #67cd2655
 import json, shutil
 from dataclasses import asdict
 from pathlib import Path
 import torch
 from torch import Tensor
 from transformers import AutoTokenizer
+from .calibrate import calibrate
+from .cards import Card, read_card, trained_folder
 from .checkpoint import check_compatible, file_hash, latest_checkpoint, load_checkpoint, verify_checkpoint
 from .blocks import token_counts
 from .data import Corpus, load_corpus, load_documents, prepare_corpus, save_corpus, source_files
@@ -24,9 +26,9 @@ from .policy import Policy, PolicyConfig
 from .reconstructor import OWN_MODELS, Reconstructor, build_reconstructor
 from .tokens import tokenizer_hash
 from .trainer import Trainer, read_logs
-from .weights import Card, check_base, put_trained, read_card, read_tokenizer, save_trained, trained_folder
+from .weights import check_base, put_trained, read_tokenizer, save_trained
 
-# %% ../nbs/08a_pipeline.ipynb #0179fc38
+# %% ../nbs/08a_pipeline.ipynb #73857f09
 def output_folder(
     params:Params, # Checked parameters
 ) -> Path:         # Absolute; exists
@@ -51,7 +53,7 @@ def load_tokenizer(
         raise ValueError(f"the tokenizer of base_model {base_model!r} could not be loaded: expected a folder or a "
             f"hub name that is cached or reachable. 'nano' and 'tiny' need nothing. ({error})") from error
 
-# %% ../nbs/08a_pipeline.ipynb #a517fe07
+# %% ../nbs/08a_pipeline.ipynb #8366e997
 def prepared(
     params:Params, # Checked parameters
 ) -> tuple:        # Corpus, tokenizer, token counts of the training split
@@ -75,7 +77,7 @@ def prepared(
     corpus, tokenizer = load_corpus(folder)
     return corpus, tokenizer, token_counts(corpus.blocks['train'], len(tokenizer))
 
-# %% ../nbs/08a_pipeline.ipynb #57892001
+# %% ../nbs/08a_pipeline.ipynb #55c80d13
 def make_reconstructor(
     params:Params, # Checked parameters
     tokenizer,     # The run's tokenizer
@@ -123,7 +125,7 @@ def load_trainable(
         for name, p in named.items(): p.copy_(tensors['reconstructor'][name])
     return tensors
 
-# %% ../nbs/08a_pipeline.ipynb #a6502f64
+# %% ../nbs/08a_pipeline.ipynb #43f782dd
 def device_for(
     params:Params, # Checked parameters
 ) -> Device:
@@ -213,7 +215,7 @@ def load_neutral(
     load_trainable(reconstructor, output_folder(params)/'neutral')
     return reconstructor.to(device.kind).eval()
 
-# %% ../nbs/08a_pipeline.ipynb #13bfafba
+# %% ../nbs/08a_pipeline.ipynb #699b9181
 def last_validation(
     lines:list, # From `read_logs`
 ) -> dict:      # Phase -> its last validation figures, and steps
@@ -233,9 +235,13 @@ def publish(
             for seed in range(params.seed, params.seed + params.n_seeds)}
     best = min(ends, key=lambda o: list(ends[o].values())[-1]['val_distortion'])
     reconstructor, policy = load_trained(params, tokenizer, best, device)
-    own = params.base_model in OWN_MODELS
+    own, compressor, measured = params.base_model in OWN_MODELS, None, {}
+    if params.policy_kind == 'conv':
+        compressor, measured = calibrate(policy, reconstructor, tokenizer, token_counts(corpus.blocks['train'], len(tokenizer)),
+                                         corpus.blocks['train'], corpus.blocks['validation'], device)
     card = Card(params.profile, params.base_model, None if own else resolve_model(params.base_model).sha256,
         tokenizer_hash(tokenizer), params.tuning, params.lora_rank, params.lora_alpha, params.anchor, params.mask_unit,
         asdict(policy.cfg), dict(seed=best, validation=ends[best], corpus=corpus.name, fingerprint=corpus.fingerprint,
-                                 statistics=corpus.statistics, sources=source_files(params.corpus), parameters=params.model_dump()))
-    return save_trained(root/'trained', card, reconstructor, policy, tokenizer)
+                                 statistics=corpus.statistics, sources=source_files(params.corpus), parameters=params.model_dump(),
+                                 calibration=measured))
+    return save_trained(root/'trained', card, reconstructor, policy, tokenizer, compressor)
