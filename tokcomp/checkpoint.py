@@ -4,10 +4,11 @@
 
 # %% auto #0
 __all__ = ['FORMAT_VERSION', 'CheckpointError', 'untie', 'sync', 'file_hash', 'write_tensors', 'load_weights', 'written_aside',
-           'save_weights', 'list_checkpoints', 'write_checkpoint', 'prune', 'save_checkpoint', 'verify_checkpoint',
-           'load_checkpoint', 'latest_checkpoint', 'check_compatible', 'optimizer_tensors', 'load_optimizer']
+           'replace_folder', 'save_weights', 'list_checkpoints', 'write_checkpoint', 'prune', 'save_checkpoint',
+           'verify_checkpoint', 'load_checkpoint', 'latest_checkpoint', 'check_compatible', 'optimizer_tensors',
+           'load_optimizer']
 
-# %% ../nbs/07_checkpoint.ipynb #a0c4c343
+# %% ../nbs/07_checkpoint.ipynb #07870bd2
 import hashlib, json, os, re, shutil, warnings
 from contextlib import contextmanager
 from pathlib import Path
@@ -16,13 +17,13 @@ from torch import Tensor
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 
-# %% ../nbs/07_checkpoint.ipynb #24c0d109
+# %% ../nbs/07_checkpoint.ipynb #45c627cb
 FORMAT_VERSION = 1
 
 class CheckpointError(RuntimeError):
     "A checkpoint cannot be written, read or used for the model at hand"
 
-# %% ../nbs/07_checkpoint.ipynb #e3f54aba
+# %% ../nbs/07_checkpoint.ipynb #e0e7a586
 def untie(
     tensors:dict[str, Tensor], # Tensors by name; any dtype, device, shape and layout
 ) -> tuple[dict[str, Tensor], dict[str, str]]: # Contiguous CPU tensors; name -> name it is tied to
@@ -42,7 +43,7 @@ def untie(
         kept[name] = tensor.cpu().contiguous().clone() if shared else tensor.cpu().contiguous()
     return kept, tied
 
-# %% ../nbs/07_checkpoint.ipynb #196adeaa
+# %% ../nbs/07_checkpoint.ipynb #b4668c98
 def sync(
     path:Path, # An existing file or folder
 ) -> None:
@@ -58,7 +59,7 @@ def file_hash(
     "The sha256 of a file, read piece by piece"
     with open(path, 'rb') as f: return hashlib.file_digest(f, 'sha256').hexdigest()
 
-# %% ../nbs/07_checkpoint.ipynb #d883ff0c
+# %% ../nbs/07_checkpoint.ipynb #9eaf3ed6
 def write_tensors(
     path:Path,                 # File to write; an existing one is overwritten in place
     tensors:dict[str, Tensor], # Tensors by name
@@ -89,7 +90,7 @@ def load_weights(
     tied = json.loads(metadata.pop('tied', '{}'))
     return tensors | {name: tensors[first] for name, first in tied.items()}, metadata
 
-# %% ../nbs/07_checkpoint.ipynb #4eac1016
+# %% ../nbs/07_checkpoint.ipynb #5508fe2d
 @contextmanager
 def written_aside(
     path:Path, # Where the file or folder is to appear
@@ -110,7 +111,21 @@ def written_aside(
             f"half written. Free some space, or check the permissions of {path.parent}, and save again"
         ) from e
 
-# %% ../nbs/07_checkpoint.ipynb #5699e2f0
+# %% ../nbs/07_checkpoint.ipynb #6ea03734
+def replace_folder(
+    made:Path,  # A finished folder
+    final:Path, # Where it goes, on the same disk; what is there is replaced
+) -> None:
+    "Put a folder in the place of another, which comes back if that fails"
+    old = final.with_name(f'.old-{final.name}-{os.getpid()}')
+    if final.exists(): os.rename(final, old)
+    try: os.rename(made, final)
+    except OSError:
+        if old.exists(): os.rename(old, final)
+        raise
+    shutil.rmtree(old, ignore_errors=True)
+
+# %% ../nbs/07_checkpoint.ipynb #fda8d28d
 def save_weights(
     path:str|Path,             # The .safetensors file; its folder is made where missing
     tensors:dict[str, Tensor], # Weights by name; tied and non-contiguous ones are fine
@@ -124,7 +139,7 @@ def save_weights(
     sync(path.parent)
     return path
 
-# %% ../nbs/07_checkpoint.ipynb #1888210c
+# %% ../nbs/07_checkpoint.ipynb #d5166076
 def list_checkpoints(
     folder:str|Path, # Folder of checkpoints; need not exist
 ) -> list[Path]:     # Checkpoints, oldest step first, valid or not
@@ -151,7 +166,7 @@ def write_checkpoint(
     sync(folder/'manifest.json')
     sync(folder)
 
-# %% ../nbs/07_checkpoint.ipynb #1d96add2
+# %% ../nbs/07_checkpoint.ipynb #c632ad13
 def _checked(step, tensors, state, keep):
     "The state with its step, or a `ValueError` for what cannot be saved"
     for name, value, low in [('step', step, 0), ('keep', keep, 1)]:
@@ -178,7 +193,7 @@ def prune(
                             f"{[o.name for o in later]}", stacklevel=3)
     for o in found[:max(place+1-keep, 0)] + later: shutil.rmtree(o, ignore_errors=True)
 
-# %% ../nbs/07_checkpoint.ipynb #91c80a11
+# %% ../nbs/07_checkpoint.ipynb #bbb2a081
 def save_checkpoint(
     folder:str|Path, # Folder of checkpoints; made where missing
     step:int,        # Optimiser steps done, from 0
@@ -202,7 +217,7 @@ def save_checkpoint(
     prune(folder, final, keep)
     return final
 
-# %% ../nbs/07_checkpoint.ipynb #b1f250f7
+# %% ../nbs/07_checkpoint.ipynb #9628a244
 def verify_checkpoint(
     path:str|Path, # A checkpoint's folder
 ) -> dict:         # Its manifest
@@ -232,7 +247,7 @@ def load_checkpoint(
     tensors = {Path(o).stem: load_weights(path/o)[0] for o in files if o.endswith('.safetensors')}
     return tensors, json.loads((path/'state.json').read_text(encoding='utf-8'))
 
-# %% ../nbs/07_checkpoint.ipynb #2f898edc
+# %% ../nbs/07_checkpoint.ipynb #5422715d
 def latest_checkpoint(
     folder:str|Path, # Folder of checkpoints; need not exist
 ) -> Path|None:      # The newest valid one; None where there is none at all
@@ -247,7 +262,7 @@ def latest_checkpoint(
                                     "is (the warnings say why). Move them away to start anew")
     return None
 
-# %% ../nbs/07_checkpoint.ipynb #ad5fdaf3
+# %% ../nbs/07_checkpoint.ipynb #105c288f
 def check_compatible(
     state:dict,    # A checkpoint's state, or the part of it that describes the model
     expected:dict, # What the run at hand has, under the same names; JSON-able
@@ -261,7 +276,7 @@ def check_compatible(
             f"expected a checkpoint of the same model and data, these differ: {'; '.join(differ)}. Use "
             "the parameters it was written with, or start anew (resume=false, or another output folder)")
 
-# %% ../nbs/07_checkpoint.ipynb #82c69966
+# %% ../nbs/07_checkpoint.ipynb #5573bb24
 def optimizer_tensors(
     optimizer:torch.optim.Optimizer, # AdamW or any whose settings are numbers, not tensors
 ) -> tuple[dict[str, Tensor], dict]: # State tensors by `parameter index.name`; the rest, JSON-able
@@ -280,7 +295,7 @@ def optimizer_tensors(
 
 def _parameters(optimizer): return [p for g in optimizer.param_groups for p in g['params']]
 
-# %% ../nbs/07_checkpoint.ipynb #36444ea3
+# %% ../nbs/07_checkpoint.ipynb #077568ad
 def load_optimizer(
     optimizer:torch.optim.Optimizer, # Made for the same parameters; changed in place
     tensors:dict[str, Tensor],       # From `optimizer_tensors`

@@ -75,7 +75,7 @@ def _compress(args, compressor):
             print(json.dumps(dict(file=name, text=r.text, n_tokens=r.n_tokens, n_kept=r.n_kept, keep_rate=r.keep_rate, slack=r.slack,
                 whole=r.whole, distortion=r.distortion, spans=[vars(o) for o in r.spans], protected=[vars(o) for o in r.audit]),
                 ensure_ascii=False))
-        else: sys.stdout.write(r.text)
+        else: sys.stdout.write(r.text + '\n'*(len(texts) > 1 and not r.text.endswith('\n')))
         if r.whole: _say(f"{name}: left whole, {r.whole} (--no-guard compresses it regardless)")
         elif sys.stderr.isatty(): _say(f"{name}: {r.n_kept:,} of {r.n_tokens:,} tokens kept ({r.keep_rate:.0%})")
 
@@ -83,7 +83,7 @@ def _restore(args, compressor):
     texts = read_texts(args.files)
     for (name, text), restored in zip(texts, compressor.restore([t for _, t in texts], args.max_insertions, progress=sys.stderr.isatty())):
         if args.json: print(json.dumps(dict(file=name, compressed=text, text=restored), ensure_ascii=False))
-        else: sys.stdout.write(restored)
+        else: sys.stdout.write(restored + '\n'*(len(texts) > 1 and not restored.endswith('\n')))
 
 def _score(args, compressor):
     for name, text in read_texts(args.files):

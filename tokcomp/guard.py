@@ -9,7 +9,7 @@ __all__ = ['looks_like', 'reason_to_keep']
 import json, re
 
 # %% ../nbs/08c_guard.ipynb #76124f8e
-_CODE = re.compile(r"""\s*(?:(?:def|class|async\ def|for|while|if|elif|else|try|except|with|fn|func|switch|match|case)\b.*[:{]\s*$   # a block opens
+_CODE = re.compile(r"""(?:(?:def|class|async\ def|for|while|if|elif|else|try|except|with|fn|func|switch|match|case)\b.*[:{]\s*$   # a block opens
     |(?:import|from|using|package|\#include|return|let|const|var|pub|static|public|private|void|use)\b.*[;\w)>"']\s*$
     |.*[;{}]\s*$|[\])}]+[,;]?\s*$|</?[a-zA-Z][^<>]*>|[\w.\[\]"']+\s*[-+*/|&^:]?=\s*\S|\s*(?://|\#!|/\*|\*/|--\s)|[\w.]+\(.*\)\s*$)""", re.X)
 
@@ -28,7 +28,8 @@ def looks_like(
         usual = max(set(counts), key=counts.count)
         cells = sum(map(len, lines)) / max(sum(counts), 1)        # prose has commas too, but its cells are long and uneven
         if usual >= (1 if mark in '|\t' else 2) and counts.count(usual) >= .8*len(lines) and cells < 40: return 'a table'
-    if sum(_CODE.match(o) is not None for o in lines) >= .5*len(lines): return 'code'
+    ends = (o if len(o) <= 400 else o[:200] + o[-200:] for o in map(str.strip, lines))    # no pattern sees a long line
+    if sum(_CODE.match(o) is not None for o in ends) >= .5*len(lines): return 'code'
 
 # %% ../nbs/08c_guard.ipynb #d40c7d87
 def reason_to_keep(

@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['OWN_MODELS', 'pack_kept', 'next_kept', 'Reconstructor', 'FrozenHead', 'load_lm', 'build_reconstructor', 'retokenize']
 
-# %% ../nbs/04_reconstructor.ipynb #d02898cf
+# %% ../nbs/04_reconstructor.ipynb #123a1e20
 import math
 import torch, torch.nn.functional as F
 from fastcore.basics import patch
@@ -15,9 +15,9 @@ from peft.tuners.tuners_utils import BaseTunerLayer
 from transformers import AutoModelForCausalLM, DynamicCache, GPT2Config, GPT2LMHeadModel
 from .device import Device
 from .models import model_folder
-from .tokens import encode_text
+from .tokens import encode_text, partial_tokens
 
-# %% ../nbs/04_reconstructor.ipynb #61e984da
+# %% ../nbs/04_reconstructor.ipynb #54eff461
 def pack_kept(
     input_ids:Tensor, # Tokens of the text; long, (batch, seq_len)
     keep_mask:Tensor, # True keeps the token; bool, (batch, seq_len)
@@ -28,7 +28,7 @@ def pack_kept(
     kept_mask = torch.arange(order.shape[1], device=k.device) < k[:, None]
     return input_ids.gather(1, order).masked_fill(~kept_mask, 0), kept_mask
 
-# %% ../nbs/04_reconstructor.ipynb #ae844d1b
+# %% ../nbs/04_reconstructor.ipynb #d17c670d
 def next_kept(
     input_ids:Tensor,  # Tokens of the text; long, (batch, seq_len)
     token_mask:Tensor, # True on real tokens; bool, (batch, seq_len)
@@ -44,7 +44,7 @@ def next_kept(
         matched.append(here + (kept.gather(1, here[:, None])[:, 0] == column))
     return torch.stack(matched, 1)
 
-# %% ../nbs/04_reconstructor.ipynb #562fb29b
+# %% ../nbs/04_reconstructor.ipynb #c97a3696
 class Reconstructor(nn.Module):
     "A causal LM with two marks and an anchor: what does a text cost, given its kept tokens?"
     def __init__(self,
@@ -52,10 +52,12 @@ class Reconstructor(nn.Module):
         eos_id:int,             # Token that ends a text
         anchor:bool=True,       # Feed the next kept token to the decoder?
         anchor_init:float=0.,   # The anchor's map at the start, times the identity
-        banned_ids:tuple=(),    # Tokens that restoring never writes, such as padding
+        banned_ids:tuple=(),    # Tokens that restoring never inserts: padding, and parts of characters
+        inside_ids:tuple=(),    # Tokens that go on with a character: nothing is inserted before them
     ):
         super().__init__()
         self.lm, self.eos_id, self.anchor, self.banned_ids = lm, eos_id, anchor, tuple(banned_ids)
+        self.inside_ids = frozenset(inside_ids)
         table = lm.get_input_embeddings().weight.detach().float()
         dim, generator = table.shape[1], torch.Generator().manual_seed(0)
         noise = torch.randn(3, dim, generator=generator) * table.std().cpu()
@@ -76,7 +78,7 @@ class Reconstructor(nn.Module):
         anchor = torch.where((index >= k[:, None])[..., None], self.marks[2], anchor)
         return embedded + anchor.float() @ self.anchor_map
 
-# %% ../nbs/04_reconstructor.ipynb #529cb5e1
+# %% ../nbs/04_reconstructor.ipynb #586b9ec5
 _HEAD_ROWS = 512  # rows of logits in memory at once
 
 class FrozenHead(torch.autograd.Function):
@@ -113,7 +115,7 @@ def nats(self:Reconstructor,
         return F.cross_entropy(head(hidden).float(), target, reduction='none')
     return FrozenHead.apply(hidden, head.weight, target)
 
-# %% ../nbs/04_reconstructor.ipynb #343fda5a
+# %% ../nbs/04_reconstructor.ipynb #980898e6
 @patch
 def forward(self:Reconstructor,
     input_ids:Tensor,  # Tokens of the text; long, (batch, seq_len), right-padded
@@ -153,7 +155,7 @@ def hidden_states(self:Reconstructor, input_ids, token_mask, kept_ids, kept_mask
     predicts = (k + 1 + steps).clamp(max=length-1)[..., None].expand(-1, -1, out.shape[-1])
     return out.gather(1, predicts), steps, steps <= n
 
-# %% ../nbs/04_reconstructor.ipynb #9e95b996
+# %% ../nbs/04_reconstructor.ipynb #032fc0e1
 @patch
 def score(self:Reconstructor,
     input_ids:Tensor,  # Tokens of the text; long, (batch, seq_len)
@@ -164,7 +166,7 @@ def score(self:Reconstructor,
     with torch.no_grad():
         return self(input_ids, token_mask, *pack_kept(input_ids, keep_mask & token_mask))[0]
 
-# %% ../nbs/04_reconstructor.ipynb #174f4bb2
+# %% ../nbs/04_reconstructor.ipynb #6562f466
 OWN_MODELS = {'tiny': dict(n_embd=64, n_layer=2, n_head=2), 'nano': dict(n_embd=256, n_layer=4, n_head=4)}
 
 def load_lm(
@@ -189,7 +191,7 @@ def load_lm(
         if isinstance(module, nn.Dropout): module.p = 0.
     return lm
 
-# %% ../nbs/04_reconstructor.ipynb #b3ffe1fd
+# %% ../nbs/04_reconstructor.ipynb #7acab471
 def build_reconstructor(
     base_model:str,                    # 'tiny', 'nano', a local folder, or a hub name
     tokenizer,                         # Its tokenizer, with an end token
@@ -218,8 +220,11 @@ def build_reconstructor(
             if not p.requires_grad and device and device.dtype is torch.bfloat16: p.data = p.data.bfloat16()
     if gradient_checkpointing:
         lm.gradient_checkpointing_enable(gradient_checkpointing_kwargs={'use_reentrant': False})
-    banned = [i for i in tokenizer.all_special_ids if i != tokenizer.eos_token_id]
-    return Reconstructor(lm, tokenizer.eos_token_id, anchor, float(own), banned)
+    banned, inside = [i for i in tokenizer.all_special_ids if i != tokenizer.eos_token_id], ()
+    if getattr(tokenizer, 'is_fast', False):
+        inside, parts = partial_tokens(tokenizer)
+        banned += parts
+    return Reconstructor(lm, tokenizer.eos_token_id, anchor, float(own), banned, inside)
 #| export
 @patch
 def surprisal(self:Reconstructor,
@@ -239,7 +244,7 @@ def surprisal(self:Reconstructor,
         for layer in adapters: layer.enable_adapters(True)
     return torch.zeros(input_ids.shape, device=nats.device).masked_scatter(token_mask, nats / math.log(2))
 
-# %% ../nbs/04_reconstructor.ipynb #3bb4c9b1
+# %% ../nbs/04_reconstructor.ipynb #8803b775
 @patch
 def _prefix(self:Reconstructor, kept_ids, kept_mask):
     "Left-padded embeddings of `[Z] z [X]`, and which positions are real"
@@ -261,10 +266,13 @@ def _choose(self:Reconstructor, logits, anchor, inserted, left, max_insertions, 
     scores[:, list(self.banned_ids)] = -torch.inf
     scores[anchor != self.eos_id, self.eos_id] = -torch.inf        # anchors are left: no end yet
     scores[rows, anchor] = logits[rows, anchor].float()
-    forced = (inserted >= max_insertions) | (left <= 0)
+    inside = torch.tensor([o in self.inside_ids for o in anchor.tolist()], device=anchor.device)
+    forced = (inserted >= max_insertions) | (left <= 0) | inside
     return torch.where(forced, anchor, scores.argmax(-1))
 
-# %% ../nbs/04_reconstructor.ipynb #e2c663df
+# %% ../nbs/04_reconstructor.ipynb #764adc11
+_COLUMNS = dict(cpu=16)  # of all rows together that cost about as much as one
+
 @patch
 @torch.no_grad()
 def restore(self:Reconstructor,
@@ -272,36 +280,52 @@ def restore(self:Reconstructor,
     kept_mask:Tensor,             # True on real kept tokens; bool, (batch, n_kept)
     max_insertions:int=24,        # Tokens inserted in a row at most
     insertion_penalty:float=0.,   # Nats taken off each insertion
+    drafts:int|None=None,         # Anchors tried ahead in a step; None: as many as cost nothing
 ) -> list:                        # Token ids of each restored text, without the end token
     "Greedy decoding in which the kept tokens stay, in order"
-    batch, k = len(kept_ids), kept_mask.sum(-1)
-    ends = torch.full_like(k, self.eos_id)
-    targets = torch.cat([kept_ids, ends[:, None]], 1).scatter(1, k[:, None], ends[:, None])
-    embedded, real = self._prefix(kept_ids, kept_mask)
-    kept = self.lm.get_input_embeddings()(kept_ids)
-    positions, cache = (real.cumsum(-1) - 1).clamp(min=0), DynamicCache()
-    index, inserted, done = torch.zeros_like(k), torch.zeros_like(k), torch.zeros_like(k, dtype=torch.bool)
-    written = [[] for _ in range(batch)]
-    while not bool(done.all()):
-        embedded = embedded.to(self.lm.get_input_embeddings().weight.dtype)
+    table, device, k = self.lm.get_input_embeddings(), kept_ids.device, kept_mask.sum(-1)
+    targets = F.pad(kept_ids.masked_fill(~kept_mask, self.eos_id), (0, 1), value=self.eos_id)    # then the end
+    head, real = self._prefix(kept_ids, kept_mask)
+    kept, positions, cache = table(kept_ids), (real.cumsum(-1) - 1).clamp(min=0), DynamicCache()
+    rows, written = torch.arange(len(k)), [[] for _ in k]
+    index, inserted = torch.zeros_like(k), torch.zeros_like(k)
+    while len(rows):
+        m = drafts if drafts is not None else max(_COLUMNS.get(device.type, 256)//len(rows) - 1, 0)
+        m = min(m, int((k - index).max()))
+        ahead = index[:, None] + torch.arange(m + 1, device=device)          # anchors written at each column; (rows, m + 1)
+        anchors = targets.gather(1, ahead.clamp(max=targets.shape[1] - 1))
+        embedded = torch.cat([head, self.anchored(table(anchors[:, :m]), kept, ahead[:, 1:], k)], 1).to(table.weight.dtype)
+        last = positions[:, -1:]
+        positions = torch.cat([positions, (last + torch.arange(1, m + 1, device=device)).clamp(max=self.max_positions - 1)], 1)
+        real = torch.cat([real, torch.ones(len(rows), m, dtype=torch.bool, device=device)], 1)
         hidden = self.lm.base_model(inputs_embeds=embedded, attention_mask=real.long(), position_ids=positions,
-                                    past_key_values=cache, use_cache=True).last_hidden_state[:, -1]
-        anchor = targets.gather(1, index[:, None])[:, 0]
-        left = self.max_positions - 2 - positions[:, -1] - (k - index)   # room beyond the anchors
-        token = self._choose(self.lm.get_output_embeddings()(hidden), anchor, inserted, left,
-                             max_insertions, insertion_penalty)
-        done = done | (token == self.eos_id)
-        for row, t, stop in zip(written, token.tolist(), done.tolist()):
-            if not stop: row.append(t)
-        hit = token == anchor
-        index, inserted = index + (hit & ~done), torch.where(hit, 0, inserted + 1)
-        embedded = self.anchored(self.lm.get_input_embeddings()(token[:, None]), kept, index[:, None], k)
+                                    past_key_values=cache, use_cache=True).last_hidden_state[:, -m - 1:]
+        left = self.max_positions - 2 - last - (k - index)[:, None]          # room beyond the anchors, at every column
+        run = F.pad(inserted[:, None], (0, m))                               # behind an anchor a new run begins
+        chosen = self._choose(self.lm.get_output_embeddings()(hidden).flatten(0, 1), anchors.flatten(), run.flatten(),
+                              left.expand(-1, m + 1).flatten(), max_insertions, insertion_penalty).view_as(anchors)
+        hit, over = chosen == anchors, chosen == self.eos_id
+        taken = (hit & ~over)[:, :m].long().cumprod(-1).sum(-1, keepdim=True)  # drafts that the model would have written
+        token, hit, stop = (o.gather(1, taken)[:, 0] for o in (chosen, hit, over))
+        for row, ids, n, ended in zip(rows.tolist(), chosen.tolist(), taken[:, 0].tolist(), stop.tolist()):
+            written[row] += ids[:n] if ended else ids[:n + 1]
+        index, inserted = index + taken[:, 0] + hit, torch.where(hit, 0, inserted*(taken[:, 0] == 0) + 1)
+        columns = real.shape[1] - m                                          # drafts that no row took leave the cache
+        real[:, columns:] = torch.arange(m, device=device) < taken
+        if int(taken.max()) < m:
+            real = real[:, :columns + int(taken.max())]
+            cache.crop(int(taken.max()) - m)
+        positions = last + taken + 1
+        if bool(stop.any()):
+            going = (~stop).nonzero()[:, 0]
+            if len(going): cache.batch_select_indices(going)
+            rows, k, index, inserted, token, real, positions, targets, kept = (
+                o[going.to(o.device)] for o in (rows, k, index, inserted, token, real, positions, targets, kept))
+        head = self.anchored(table(token[:, None]), kept, index[:, None], k)
         real = torch.cat([real, torch.ones_like(real[:, :1])], 1)
-        positions = positions[:, -1:] + 1
-        positions = torch.where(done[:, None], 0, positions)  # a finished row only keeps step
     return written
 
-# %% ../nbs/04_reconstructor.ipynb #2407ce92
+# %% ../nbs/04_reconstructor.ipynb #ec1f52b3
 def retokenize(
     tokenizer,        # The reconstructor's fast tokenizer
     kept_ids:Tensor,  # Kept tokens; long, (batch, n_kept)

@@ -6,14 +6,14 @@
 __all__ = ['save_trained', 'check_base', 'ship', 'read_tokenizer', 'put_trained', 'load_trained_weights']
 
 # %% ../nbs/07b_weights.ipynb #cffd1509
-import json, os, shutil
+import json, shutil
 from dataclasses import asdict
 from pathlib import Path
 import torch
 from torch import Tensor
 from transformers import AutoTokenizer
 from .cards import Card, read_card, shipped_folder, trained_folder
-from .checkpoint import CheckpointError, check_compatible, load_weights, sync, write_tensors, written_aside
+from .checkpoint import CheckpointError, check_compatible, load_weights, replace_folder, sync, write_tensors, written_aside
 from .device import Device
 from .models import model_folder, resolve_model
 from .policy import Policy, PolicyConfig
@@ -43,8 +43,7 @@ def save_trained(
         if compressor is not None: write_tensors(aside/'compressor.safetensors', compressor)
         tokenizer.save_pretrained(aside)
         (aside/'card.json').write_text(json.dumps(asdict(card), indent=1) + '\n', encoding='utf-8')
-        if folder.exists(): shutil.rmtree(folder)
-        os.replace(aside, folder)
+        replace_folder(aside, folder)
     sync(folder.parent)
     return folder
 
@@ -68,8 +67,7 @@ def ship(
     target = shipped_folder()/name
     with written_aside(target) as aside:
         shutil.copytree(trained_folder(folder), aside)
-        if target.exists(): shutil.rmtree(target)
-        os.replace(aside, target)
+        replace_folder(aside, target)
     return target
 
 def read_tokenizer(

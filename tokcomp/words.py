@@ -4,7 +4,7 @@
 
 # %% auto #0
 __all__ = ['begins_blank', 'ends_blank', 'blank', 'line_break', 'sign', 'inside', 'unspaced', 'token_flags', 'unit_starts_of',
-           'character_offsets', 'kept_text', 'vocabulary_tables']
+           'BudgetError', 'choose_units', 'character_offsets', 'kept_text', 'vocabulary_tables']
 
 # %% ../nbs/02e_words.ipynb #057ec8c6
 import unicodedata
@@ -74,6 +74,47 @@ def unit_starts_of(
     return starts
 
 # %% ../nbs/02e_words.ipynb #4199525e
+class BudgetError(ValueError):
+    "What must stay does not fit into what may stay"
+
+def _fill(scores:np.ndarray, sizes:np.ndarray, room:int) -> np.ndarray:
+    "Units that use the most of `room`, and among such choices have the highest score; bool, (n,)"
+    worth = (scores - scores.min() + 1e-3)*sizes
+    best, took = np.full(room + 1, -np.inf), np.zeros((len(sizes), room + 1), bool)
+    best[0] = 0.
+    for i, (size, value) in enumerate(zip(sizes.tolist(), worth.tolist())):
+        if size > room: continue
+        new = best[:room + 1 - size] + value
+        took[i, size:] = better = new > best[size:]
+        best[size:] = np.where(better, new, best[size:])
+    left, kept = int(np.flatnonzero(best > -np.inf)[-1]), np.zeros(len(sizes), bool)
+    for i in reversed(range(len(sizes))):
+        if took[i, left]: kept[i], left = True, left - int(sizes[i])
+    return kept
+
+def choose_units(
+    scores:np.ndarray, # Of each unit, high means keep; float, (n_units,)
+    sizes:np.ndarray,  # Its tokens; int >= 1, (n_units,)
+    forced:np.ndarray, # Units that stay; bool, (n_units,)
+    k:int,             # Tokens that may stay
+) -> tuple:            # Units kept, at most k tokens, bool, (n_units,); the lowest score kept in order, +inf where none is
+    "Keep the best units that fit"
+    room = k - int(sizes[forced].sum())
+    if room < 0: raise BudgetError(f"what must stay takes {k - room} tokens, the budget is {k}: {-room} too many")
+    kept, free = forced.copy(), np.flatnonzero(~forced)
+    order = free[np.argsort(-scores[free], kind='stable')]
+    total = sizes[order].cumsum()
+    n = int(np.searchsorted(total, room, side='right'))
+    kept[order[:n]] = True
+    threshold = float(scores[order[n - 1]]) if n else float('inf')
+    left = room - (int(total[n - 1]) if n else 0)
+    if left and n < len(order):
+        around = order[max(n - 32, 0):n + 32]
+        capacity = left + int(sizes[order[max(n - 32, 0):n]].sum())
+        kept[around] = _fill(scores[around], sizes[around], capacity)
+    return kept, threshold
+
+# %% ../nbs/02e_words.ipynb #1fcc14fd
 def character_offsets(
     text:str,           # The text; no lone surrogates
     lengths:np.ndarray, # Bytes of each of its tokens; int, (n_tokens,)
@@ -97,7 +138,7 @@ def kept_text(
     raw = np.frombuffer(text.encode(), np.uint8)
     return raw[np.repeat(keep_mask, lengths)].tobytes().decode()
 
-# %% ../nbs/02e_words.ipynb #9a557c80
+# %% ../nbs/02e_words.ipynb #df6a2a1c
 def vocabulary_tables(
     pieces:Sequence[bytes], # Bytes of every vocabulary entry
     counts:np.ndarray,      # How often each stands in the training text; int, (vocab,)
