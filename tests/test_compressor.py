@@ -6,8 +6,9 @@ import sys
 import numpy as np
 import pytest
 from tokcomp.cards import read_card, shipped_folder
-from tokcomp.compressor import BudgetError, Compressor
+from tokcomp.compressor import Compressor
 from tokcomp.example import untrained_weights
+from tokcomp.words import BudgetError
 
 # sockets that raise: what would reach for the network fails loudly
 NO_NETWORK = """

@@ -118,6 +118,7 @@ def replace_folder(
 ) -> None:
     "Put a folder in the place of another, which comes back if that fails"
     old = final.with_name(f'.old-{final.name}-{os.getpid()}')
+    shutil.rmtree(old, ignore_errors=True)
     if final.exists(): os.rename(final, old)
     try: os.rename(made, final)
     except OSError:
@@ -125,7 +126,7 @@ def replace_folder(
         raise
     shutil.rmtree(old, ignore_errors=True)
 
-# %% ../nbs/07_checkpoint.ipynb #fda8d28d
+# %% ../nbs/07_checkpoint.ipynb #7e6e0416
 def save_weights(
     path:str|Path,             # The .safetensors file; its folder is made where missing
     tensors:dict[str, Tensor], # Weights by name; tied and non-contiguous ones are fine
@@ -139,7 +140,7 @@ def save_weights(
     sync(path.parent)
     return path
 
-# %% ../nbs/07_checkpoint.ipynb #d5166076
+# %% ../nbs/07_checkpoint.ipynb #c7682781
 def list_checkpoints(
     folder:str|Path, # Folder of checkpoints; need not exist
 ) -> list[Path]:     # Checkpoints, oldest step first, valid or not
@@ -166,7 +167,7 @@ def write_checkpoint(
     sync(folder/'manifest.json')
     sync(folder)
 
-# %% ../nbs/07_checkpoint.ipynb #c632ad13
+# %% ../nbs/07_checkpoint.ipynb #bbb2a081
 def _checked(step, tensors, state, keep):
     "The state with its step, or a `ValueError` for what cannot be saved"
     for name, value, low in [('step', step, 0), ('keep', keep, 1)]:
@@ -193,7 +194,7 @@ def prune(
                             f"{[o.name for o in later]}", stacklevel=3)
     for o in found[:max(place+1-keep, 0)] + later: shutil.rmtree(o, ignore_errors=True)
 
-# %% ../nbs/07_checkpoint.ipynb #bbb2a081
+# %% ../nbs/07_checkpoint.ipynb #02eb4ceb
 def save_checkpoint(
     folder:str|Path, # Folder of checkpoints; made where missing
     step:int,        # Optimiser steps done, from 0
@@ -217,7 +218,7 @@ def save_checkpoint(
     prune(folder, final, keep)
     return final
 
-# %% ../nbs/07_checkpoint.ipynb #9628a244
+# %% ../nbs/07_checkpoint.ipynb #5422715d
 def verify_checkpoint(
     path:str|Path, # A checkpoint's folder
 ) -> dict:         # Its manifest
@@ -247,7 +248,7 @@ def load_checkpoint(
     tensors = {Path(o).stem: load_weights(path/o)[0] for o in files if o.endswith('.safetensors')}
     return tensors, json.loads((path/'state.json').read_text(encoding='utf-8'))
 
-# %% ../nbs/07_checkpoint.ipynb #5422715d
+# %% ../nbs/07_checkpoint.ipynb #1b57ecd3
 def latest_checkpoint(
     folder:str|Path, # Folder of checkpoints; need not exist
 ) -> Path|None:      # The newest valid one; None where there is none at all
@@ -262,7 +263,7 @@ def latest_checkpoint(
                                     "is (the warnings say why). Move them away to start anew")
     return None
 
-# %% ../nbs/07_checkpoint.ipynb #105c288f
+# %% ../nbs/07_checkpoint.ipynb #bc1a4f7e
 def check_compatible(
     state:dict,    # A checkpoint's state, or the part of it that describes the model
     expected:dict, # What the run at hand has, under the same names; JSON-able
@@ -276,7 +277,7 @@ def check_compatible(
             f"expected a checkpoint of the same model and data, these differ: {'; '.join(differ)}. Use "
             "the parameters it was written with, or start anew (resume=false, or another output folder)")
 
-# %% ../nbs/07_checkpoint.ipynb #5573bb24
+# %% ../nbs/07_checkpoint.ipynb #b42ce939
 def optimizer_tensors(
     optimizer:torch.optim.Optimizer, # AdamW or any whose settings are numbers, not tensors
 ) -> tuple[dict[str, Tensor], dict]: # State tensors by `parameter index.name`; the rest, JSON-able
@@ -295,7 +296,7 @@ def optimizer_tensors(
 
 def _parameters(optimizer): return [p for g in optimizer.param_groups for p in g['params']]
 
-# %% ../nbs/07_checkpoint.ipynb #077568ad
+# %% ../nbs/07_checkpoint.ipynb #c72b4735
 def load_optimizer(
     optimizer:torch.optim.Optimizer, # Made for the same parameters; changed in place
     tensors:dict[str, Tensor],       # From `optimizer_tensors`

@@ -96,16 +96,16 @@ def _score(args, compressor):
             f", {found['distortion']:.3f} bits/token to restore ({r.distortion:.3f} predicted)" if r.n_tokens else ''))
 
 def _info(args, compressor):
-    from tokcomp.cards import shipped_folder
-    from tokcomp.models import is_cached
+    from tokcomp.cards import base_is_here, shipped_folder
     card = compressor.card
     ships = sorted(o.parent.name for o in shipped_folder().glob('*/card.json'))
-    here = card.base_model in ('tiny', 'nano') or is_cached(card.base_model)
+    here = base_is_here(card)
     print(f"weights    {card.name} in {compressor.folder}", f"ship       {', '.join(ships) or 'none'}",
           f"base       {card.base_model}, {'on this machine' if here else 'not on this machine: restoring would fetch it'}",
           f"vocabulary {len(compressor.flags):,} tokens", f"dtype      {str(compressor.policy.dtype)[6:]} for the dense layers",
           f"corpus     {card.trained.get('corpus', 'unknown')}, fingerprint {str(card.trained.get('fingerprint', 'unknown'))[:16]}", sep='\n')
 
+# %% ../nbs/16_cli.ipynb #871e8411
 def main(
     argv:list[str]|None=None, # Arguments; None: those of the process
 ) -> int:                     # Exit code

@@ -9,6 +9,7 @@ __all__ = ['quantize_rows', 'fold', 'FoldedPolicy']
 from dataclasses import replace
 import numpy as np
 import torch, torch.nn.functional as F
+from fastcore.basics import patch
 from torch import Tensor
 from .policy import ConvContext, Policy, PolicyConfig
 
@@ -77,37 +78,40 @@ class FoldedPolicy:
             x = x.add_(F.gelu(total).to(self.dtype) @ dense).add_(block.pointwise.bias)
         return F.layer_norm(x, x.shape[-1:], self.norm.weight, self.norm.bias)
 
-    @torch.inference_mode()
-    def run(self,
-        ids:np.ndarray,        # Tokens of all texts, one after the other; int, (n_tokens,)
-        lengths:np.ndarray,    # Tokens of each text; int, (n_texts,)
-        keep_rates:np.ndarray, # Share to keep of each; float in [0, 1], (n_texts,)
-        columns:int,           # Columns that `read` makes
-        read,                  # From the features of a tile, (rows, width), to (rows, columns)
-    ) -> np.ndarray:           # What `read` makes of every token; float32, (n_tokens, columns)
-        "Pass texts through in tiles"
-        if len(ids) == 0: return np.zeros((0, columns), np.float32)
-        lengths = np.asarray(lengths)
-        text = np.repeat(np.arange(len(lengths)), lengths)             # which text a token is of
-        place = np.arange(len(ids)) + text*self.gap                    # its row in the stream
-        core = self.rows - 2*self.halo
-        n_tiles = int(-(-(place[-1] + 1)//core))
-        stream, owner = np.full((2, n_tiles*core + 2*self.halo), -1)
-        stream[place + self.halo], owner[place + self.halo] = ids, text
-        stream, owner = torch.from_numpy(stream), torch.from_numpy(owner).clamp_(min=0)
-        scale, shift = self._film(torch.as_tensor(keep_rates, dtype=torch.float32))
-        results = torch.empty(n_tiles*core, columns)
-        for tile in range(n_tiles):
-            span = slice(tile*core, tile*core + self.rows)
-            features = self._tile(stream[span], scale[owner[span]], shift[owner[span]])
-            results[tile*core:(tile + 1)*core] = read(features[self.halo:self.halo + core])
-        return results.numpy()[place]
+# %% ../nbs/03a_fold.ipynb #6c0ec678
+@patch
+@torch.inference_mode()
+def run(self:FoldedPolicy,
+    ids:np.ndarray,        # Tokens of all texts, one after the other; int, (n_tokens,)
+    lengths:np.ndarray,    # Tokens of each text; int, (n_texts,)
+    keep_rates:np.ndarray, # Share to keep of each; float in [0, 1], (n_texts,)
+    columns:int,           # Columns that `read` makes
+    read,                  # From the features of a tile, (rows, width), to (rows, columns)
+) -> np.ndarray:           # What `read` makes of every token; float32, (n_tokens, columns)
+    "Pass texts through in tiles"
+    if len(ids) == 0: return np.zeros((0, columns), np.float32)
+    lengths = np.asarray(lengths)
+    text = np.repeat(np.arange(len(lengths)), lengths)             # which text a token is of
+    place = np.arange(len(ids)) + text*self.gap                    # its row in the stream
+    core = self.rows - 2*self.halo
+    n_tiles = int(-(-(place[-1] + 1)//core))
+    stream, owner = np.full((2, n_tiles*core + 2*self.halo), -1)
+    stream[place + self.halo], owner[place + self.halo] = ids, text
+    stream, owner = torch.from_numpy(stream), torch.from_numpy(owner).clamp_(min=0)
+    scale, shift = self._film(torch.as_tensor(keep_rates, dtype=torch.float32))
+    results = torch.empty(n_tiles*core, columns)
+    for tile in range(n_tiles):
+        span = slice(tile*core, tile*core + self.rows)
+        features = self._tile(stream[span], scale[owner[span]], shift[owner[span]])
+        results[tile*core:(tile + 1)*core] = read(features[self.halo:self.halo + core])
+    return results.numpy()[place]
 
-    def __call__(self,
-        ids:np.ndarray,        # As in `run`
-        lengths:np.ndarray,    # Likewise
-        keep_rates:np.ndarray, # Likewise
-    ) -> np.ndarray:           # Scores, high means keep, and predicted bits where there is such a head; float32, (n_tokens, 1 or 2)
-        "Score texts"
-        def read(features): return torch.stack([(features*w).sum(-1) + b for w, b in self.heads], -1)
-        return self.run(ids, lengths, keep_rates, len(self.heads), read)
+@patch
+def __call__(self:FoldedPolicy,
+    ids:np.ndarray,        # As in `run`
+    lengths:np.ndarray,    # Likewise
+    keep_rates:np.ndarray, # Likewise
+) -> np.ndarray:           # Scores, high means keep, and predicted bits where there is such a head; float32, (n_tokens, 1 or 2)
+    "Score texts"
+    def read(features): return torch.stack([(features*w).sum(-1) + b for w, b in self.heads], -1)
+    return self.run(ids, lengths, keep_rates, len(self.heads), read)

@@ -8,7 +8,8 @@ __all__ = ['langchain_compressor', 'llama_index_postprocessor']
 # %% ../nbs/17_integrations.ipynb #77d574fb
 import importlib, itertools
 from fastcore.basics import patch
-from .compressor import Compressor, check_options, counter
+from .compressor import Compressor
+from .options import check_options, counter
 
 # %% ../nbs/17_integrations.ipynb #61ca71f5
 # LLMLingua 0.2.2's arguments that steer its own way of compressing, at their defaults

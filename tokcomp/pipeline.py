@@ -149,6 +149,7 @@ def train_reconstructor(
     return Trainer(params, corpus.blocks, tokenizer, reconstructor, None, counts, device,
                    output_folder(params)/'reconstructor', ('reconstructor',), params.seed, config=config, **kwargs).fit()
 
+# %% ../nbs/08a_pipeline.ipynb #fae2c222
 def train_neutral(
     params:Params,    # Checked parameters; `neutral_steps` over 0
     corpus:Corpus,    # From `prepared`
@@ -163,6 +164,7 @@ def train_neutral(
                    output_folder(params)/'neutral', ('reconstructor',), params.seed,
                    config={'data': corpus.fingerprint}, **kwargs).fit()
 
+# %% ../nbs/08a_pipeline.ipynb #699b9181
 def first_phase_hash(
     root:Path, # A run's folder
 ) -> str:      # sha256 of the weights
@@ -204,7 +206,8 @@ def load_trained(
     policy = make_policy(params, reconstructor, seed)
     policy.load_state_dict(load_trainable(reconstructor, output_folder(params)/f'seed-{seed}')['policy'])
     return reconstructor.to(device.kind).eval(), policy.to(device.kind).eval()
-#| export
+
+# %% ../nbs/08a_pipeline.ipynb #49289c75
 def load_neutral(
     params:Params, # Checked parameters; `neutral_steps` over 0
     tokenizer,     # From `prepared`
@@ -215,7 +218,7 @@ def load_neutral(
     load_trainable(reconstructor, output_folder(params)/'neutral')
     return reconstructor.to(device.kind).eval()
 
-# %% ../nbs/08a_pipeline.ipynb #699b9181
+# %% ../nbs/08a_pipeline.ipynb #80ac4d49
 def last_validation(
     lines:list, # From `read_logs`
 ) -> dict:      # Phase -> its last validation figures, and steps

@@ -4,10 +4,10 @@
 
 # %% auto #0
 __all__ = ['PACKAGES', 'FINISHED', 'this_interpreter', 'check_tag', 'failing_cell', 'without_paths', 'run_notebook', 'code_cells',
-           'source_hash', 'version', 'git_commit', 'peak_memory', 'make_manifest', 'collect', 'move_into_place',
-           'report_name', 'forget_finished', 'make_report', 'check_reports', 'arguments', 'main']
+           'source_hash', 'version', 'git_commit', 'peak_memory', 'make_manifest', 'collect', 'report_name',
+           'forget_finished', 'make_report', 'check_reports', 'arguments', 'main']
 
-# %% ../nbs/18_reports.ipynb #2e69ba99
+# %% ../nbs/18_reports.ipynb #eb02a3aa
 import argparse, hashlib, json, logging, os, platform, re, resource, shlex, shutil
 import subprocess, sys, tempfile, time
 from contextlib import contextmanager
@@ -15,11 +15,12 @@ from datetime import datetime, timezone
 from importlib import metadata
 from pathlib import Path
 import yaml
+from .checkpoint import replace_folder
 from .pages import ReportError, index_html, read_json, render
 from .params import (Params, ParamError, params_folder, parse_overrides, profile_params,
                             replace_params, write_params)
 
-# %% ../nbs/18_reports.ipynb #667e608f
+# %% ../nbs/18_reports.ipynb #eed91bcc
 @contextmanager
 def this_interpreter():
     "While it lasts, Jupyter's kernel `python3` is the interpreter that runs this"
@@ -38,7 +39,7 @@ def this_interpreter():
             if before is None: del os.environ['JUPYTER_PATH']
             else: os.environ['JUPYTER_PATH'] = before
 
-# %% ../nbs/18_reports.ipynb #99c5846b
+# %% ../nbs/18_reports.ipynb #d401fc90
 def check_tag(
     path:Path, # A run notebook
 ) -> None:
@@ -63,7 +64,7 @@ def failing_cell(
             return number, '\n'.join(lines[-8:])
     return 0, ''
 
-# %% ../nbs/18_reports.ipynb #bcd750e1
+# %% ../nbs/18_reports.ipynb #7e12959d
 def without_paths(
     text:str,  # JSON text of a notebook
     root:Path, # The repository's root
@@ -75,7 +76,7 @@ def without_paths(
         if len(folder.parts) > 2: text = re.sub(re.escape(plain) + r'(?![\w-])', short, text)
     return text
 
-# %% ../nbs/18_reports.ipynb #f8f4fb69
+# %% ../nbs/18_reports.ipynb #41fae3b5
 def run_notebook(
     path:Path,         # Run notebook with a cell tagged `parameters`
     executed:Path,     # Where the executed notebook goes, as far as it got if it fails
@@ -105,7 +106,7 @@ def run_notebook(
             executed.write_text(text, encoding='utf-8')
     return time.perf_counter() - start
 
-# %% ../nbs/18_reports.ipynb #0381cc89
+# %% ../nbs/18_reports.ipynb #c8a70440
 def code_cells(
     path:Path,          # A notebook
     exported:bool=True, # Only those that are exported to the package
@@ -128,7 +129,7 @@ def source_hash(
               for o in sorted((root/'params').glob('*.yaml'))]
     return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
 
-# %% ../nbs/18_reports.ipynb #24d9c488
+# %% ../nbs/18_reports.ipynb #0826a12a
 PACKAGES = ('torch transformers tokenizers datasets accelerate peft safetensors numpy scipy pandas '
             'pydantic papermill nbconvert ipykernel').split()
 
@@ -149,7 +150,7 @@ def git_commit(
     if head.returncode: return None
     return head.stdout.strip() + ('+changes' if git('status', '--porcelain').stdout.strip() else '')
 
-# %% ../nbs/18_reports.ipynb #876a3de3
+# %% ../nbs/18_reports.ipynb #563dfbe4
 def peak_memory() -> float: # GB (10^9 bytes)
     "The most memory that one notebook's process has had, so far"
     peak = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss
@@ -173,7 +174,7 @@ def make_manifest(
         packages={o: version(o) for o in PACKAGES}, device=run.get('device', params.device),
         data_fingerprint=run.get('data_fingerprint'), parameters=params.model_dump())
 
-# %% ../nbs/18_reports.ipynb #c53ed78d
+# %% ../nbs/18_reports.ipynb #bf722a0b
 def collect(
     output_dir:Path, # Where the run wrote
     folder:Path,     # The report being made
@@ -190,21 +191,7 @@ def collect(
         (folder/'figures').mkdir(exist_ok=True)
         shutil.copy2(image, folder/'figures'/image.name)
 
-def move_into_place(
-    made:Path,   # Finished folder
-    final:Path,  # Where it goes; an existing one is replaced
-) -> None:
-    "Replace a folder by another on the same disk"
-    old = final.with_name(f'.old-{final.name}')
-    shutil.rmtree(old, ignore_errors=True)
-    if final.exists(): os.rename(final, old)
-    try: os.rename(made, final)
-    except OSError:
-        if old.exists(): os.rename(old, final)
-        raise
-    shutil.rmtree(old, ignore_errors=True)
-
-# %% ../nbs/18_reports.ipynb #131cb835
+# %% ../nbs/18_reports.ipynb #ea63760b
 FINISHED = 'report-finished'  # marks an output folder whose report was made
 
 def report_name(
@@ -246,11 +233,11 @@ def make_report(
         manifest = make_manifest(params, root, seconds, run, command)
         (made/'index.html').write_text(index_html(made, manifest), encoding='utf-8')
         (made/'manifest.json').write_text(json.dumps(manifest, indent=1), encoding='utf-8')
-        move_into_place(made, final)
+        replace_folder(made, final)
     if {'train', 'evaluate'} <= {*notebooks}: (root/params.output_dir/FINISHED).touch()
     return final/'index.html'
 
-# %% ../nbs/18_reports.ipynb #1c5c12fa
+# %% ../nbs/18_reports.ipynb #400e7cf2
 def _run_and_render(name, made, final, params, root):
     "Run one notebook into the report being made; keep it in `final` if it fails"
     print(f'{name}: running', flush=True)
@@ -267,7 +254,7 @@ def _run_and_render(name, made, final, params, root):
     print(f'{name}: {seconds:.0f} s', flush=True)
     return seconds
 
-# %% ../nbs/18_reports.ipynb #f8e35dd7
+# %% ../nbs/18_reports.ipynb #84e743c5
 def check_reports(
     folder:str|Path='reports', # Folder of reports, from the repository's root
     root:Path|None=None,       # Repository's root; None finds it
@@ -285,7 +272,7 @@ def check_reports(
         states[path.name] = state
     return states
 
-# %% ../nbs/18_reports.ipynb #ba22100b
+# %% ../nbs/18_reports.ipynb #84fa9f62
 def arguments(
     argv:list[str]|None=None, # Words of the command line; None takes this process's
 ) -> argparse.Namespace:
@@ -332,6 +319,6 @@ def main(
     print(f"Report: {os.path.relpath(index)}")
     return 0
 
-# %% ../nbs/18_reports.ipynb #483c1dd5
+# %% ../nbs/18_reports.ipynb #991f4fff
 # a notebook's name is __main__ too, but it has no __file__
 if __name__ == '__main__' and '__file__' in globals(): sys.exit(main())

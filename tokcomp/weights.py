@@ -6,13 +6,13 @@
 __all__ = ['save_trained', 'check_base', 'ship', 'read_tokenizer', 'put_trained', 'load_trained_weights']
 
 # %% ../nbs/07b_weights.ipynb #cffd1509
-import json, shutil
+import json
 from dataclasses import asdict
 from pathlib import Path
 import torch
 from torch import Tensor
 from transformers import AutoTokenizer
-from .cards import Card, read_card, shipped_folder, trained_folder
+from .cards import Card, copy_trained, read_card, shipped_folder, trained_folder
 from .checkpoint import CheckpointError, check_compatible, load_weights, replace_folder, sync, write_tensors, written_aside
 from .device import Device
 from .models import model_folder, resolve_model
@@ -64,11 +64,7 @@ def ship(
 ) -> Path:      # The folder in the package
     "Copy trained weights into the package, checked by loading them"
     load_trained_weights(folder)
-    target = shipped_folder()/name
-    with written_aside(target) as aside:
-        shutil.copytree(trained_folder(folder), aside)
-        replace_folder(aside, target)
-    return target
+    return copy_trained(trained_folder(folder), shipped_folder()/name)
 
 def read_tokenizer(
     folder:Path, # A folder of trained weights
