@@ -221,7 +221,7 @@ def build_reconstructor(
     if gradient_checkpointing:
         lm.gradient_checkpointing_enable(gradient_checkpointing_kwargs={'use_reentrant': False})
     banned, inside = [i for i in tokenizer.all_special_ids if i != tokenizer.eos_token_id], ()
-    if getattr(tokenizer, 'is_fast', False):
+    if tokenizer.is_fast:                    # only such have a table of bytes
         inside, parts = partial_tokens(tokenizer)
         banned += parts
     return Reconstructor(lm, tokenizer.eos_token_id, anchor, float(own), banned, inside)
