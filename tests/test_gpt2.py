@@ -12,7 +12,7 @@ from tokcomp.device import pick_device
 from tokcomp.reconstructor import build_reconstructor, pack_kept
 
 class Numbers:
-    eos_token_id, all_special_ids = 50256, [50256]
+    eos_token_id, all_special_ids, is_fast = 50256, [50256], False
 
 torch.manual_seed(0)
 folder, tuning = sys.argv[1:]

@@ -8,7 +8,7 @@ __all__ = ['FORMAT_VERSION', 'CheckpointError', 'untie', 'sync', 'file_hash', 'w
            'verify_checkpoint', 'load_checkpoint', 'latest_checkpoint', 'check_compatible', 'optimizer_tensors',
            'load_optimizer']
 
-# %% ../nbs/07_checkpoint.ipynb #07870bd2
+# %% ../nbs/07_checkpoint.ipynb #a0c4c343
 import hashlib, json, os, re, shutil, warnings
 from contextlib import contextmanager
 from pathlib import Path
@@ -17,13 +17,13 @@ from torch import Tensor
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 
-# %% ../nbs/07_checkpoint.ipynb #45c627cb
+# %% ../nbs/07_checkpoint.ipynb #24c0d109
 FORMAT_VERSION = 1
 
 class CheckpointError(RuntimeError):
     "A checkpoint cannot be written, read or used for the model at hand"
 
-# %% ../nbs/07_checkpoint.ipynb #e0e7a586
+# %% ../nbs/07_checkpoint.ipynb #e3f54aba
 def untie(
     tensors:dict[str, Tensor], # Tensors by name; any dtype, device, shape and layout
 ) -> tuple[dict[str, Tensor], dict[str, str]]: # Contiguous CPU tensors; name -> name it is tied to
@@ -43,7 +43,7 @@ def untie(
         kept[name] = tensor.cpu().contiguous().clone() if shared else tensor.cpu().contiguous()
     return kept, tied
 
-# %% ../nbs/07_checkpoint.ipynb #b4668c98
+# %% ../nbs/07_checkpoint.ipynb #196adeaa
 def sync(
     path:Path, # An existing file or folder
 ) -> None:
@@ -59,7 +59,7 @@ def file_hash(
     "The sha256 of a file, read piece by piece"
     with open(path, 'rb') as f: return hashlib.file_digest(f, 'sha256').hexdigest()
 
-# %% ../nbs/07_checkpoint.ipynb #9eaf3ed6
+# %% ../nbs/07_checkpoint.ipynb #d883ff0c
 def write_tensors(
     path:Path,                 # File to write; an existing one is overwritten in place
     tensors:dict[str, Tensor], # Tensors by name
@@ -90,7 +90,7 @@ def load_weights(
     tied = json.loads(metadata.pop('tied', '{}'))
     return tensors | {name: tensors[first] for name, first in tied.items()}, metadata
 
-# %% ../nbs/07_checkpoint.ipynb #5508fe2d
+# %% ../nbs/07_checkpoint.ipynb #4eac1016
 @contextmanager
 def written_aside(
     path:Path, # Where the file or folder is to appear
@@ -126,7 +126,7 @@ def replace_folder(
         raise
     shutil.rmtree(old, ignore_errors=True)
 
-# %% ../nbs/07_checkpoint.ipynb #7e6e0416
+# %% ../nbs/07_checkpoint.ipynb #5699e2f0
 def save_weights(
     path:str|Path,             # The .safetensors file; its folder is made where missing
     tensors:dict[str, Tensor], # Weights by name; tied and non-contiguous ones are fine
@@ -140,7 +140,7 @@ def save_weights(
     sync(path.parent)
     return path
 
-# %% ../nbs/07_checkpoint.ipynb #c7682781
+# %% ../nbs/07_checkpoint.ipynb #1888210c
 def list_checkpoints(
     folder:str|Path, # Folder of checkpoints; need not exist
 ) -> list[Path]:     # Checkpoints, oldest step first, valid or not
@@ -167,7 +167,7 @@ def write_checkpoint(
     sync(folder/'manifest.json')
     sync(folder)
 
-# %% ../nbs/07_checkpoint.ipynb #bbb2a081
+# %% ../nbs/07_checkpoint.ipynb #1d96add2
 def _checked(step, tensors, state, keep):
     "The state with its step, or a `ValueError` for what cannot be saved"
     for name, value, low in [('step', step, 0), ('keep', keep, 1)]:
@@ -194,7 +194,7 @@ def prune(
                             f"{[o.name for o in later]}", stacklevel=3)
     for o in found[:max(place+1-keep, 0)] + later: shutil.rmtree(o, ignore_errors=True)
 
-# %% ../nbs/07_checkpoint.ipynb #02eb4ceb
+# %% ../nbs/07_checkpoint.ipynb #91c80a11
 def save_checkpoint(
     folder:str|Path, # Folder of checkpoints; made where missing
     step:int,        # Optimiser steps done, from 0
@@ -218,7 +218,7 @@ def save_checkpoint(
     prune(folder, final, keep)
     return final
 
-# %% ../nbs/07_checkpoint.ipynb #5422715d
+# %% ../nbs/07_checkpoint.ipynb #b1f250f7
 def verify_checkpoint(
     path:str|Path, # A checkpoint's folder
 ) -> dict:         # Its manifest
@@ -248,7 +248,7 @@ def load_checkpoint(
     tensors = {Path(o).stem: load_weights(path/o)[0] for o in files if o.endswith('.safetensors')}
     return tensors, json.loads((path/'state.json').read_text(encoding='utf-8'))
 
-# %% ../nbs/07_checkpoint.ipynb #1b57ecd3
+# %% ../nbs/07_checkpoint.ipynb #2f898edc
 def latest_checkpoint(
     folder:str|Path, # Folder of checkpoints; need not exist
 ) -> Path|None:      # The newest valid one; None where there is none at all
@@ -263,7 +263,7 @@ def latest_checkpoint(
                                     "is (the warnings say why). Move them away to start anew")
     return None
 
-# %% ../nbs/07_checkpoint.ipynb #bc1a4f7e
+# %% ../nbs/07_checkpoint.ipynb #ad5fdaf3
 def check_compatible(
     state:dict,    # A checkpoint's state, or the part of it that describes the model
     expected:dict, # What the run at hand has, under the same names; JSON-able
@@ -277,7 +277,7 @@ def check_compatible(
             f"expected a checkpoint of the same model and data, these differ: {'; '.join(differ)}. Use "
             "the parameters it was written with, or start anew (resume=false, or another output folder)")
 
-# %% ../nbs/07_checkpoint.ipynb #b42ce939
+# %% ../nbs/07_checkpoint.ipynb #82c69966
 def optimizer_tensors(
     optimizer:torch.optim.Optimizer, # AdamW or any whose settings are numbers, not tensors
 ) -> tuple[dict[str, Tensor], dict]: # State tensors by `parameter index.name`; the rest, JSON-able
@@ -296,7 +296,7 @@ def optimizer_tensors(
 
 def _parameters(optimizer): return [p for g in optimizer.param_groups for p in g['params']]
 
-# %% ../nbs/07_checkpoint.ipynb #c72b4735
+# %% ../nbs/07_checkpoint.ipynb #36444ea3
 def load_optimizer(
     optimizer:torch.optim.Optimizer, # Made for the same parameters; changed in place
     tensors:dict[str, Tensor],       # From `optimizer_tensors`

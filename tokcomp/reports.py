@@ -7,7 +7,7 @@ __all__ = ['PACKAGES', 'FINISHED', 'this_interpreter', 'check_tag', 'failing_cel
            'source_hash', 'version', 'git_commit', 'peak_memory', 'make_manifest', 'collect', 'report_name',
            'forget_finished', 'make_report', 'check_reports', 'arguments', 'main']
 
-# %% ../nbs/18_reports.ipynb #eb02a3aa
+# %% ../nbs/18_reports.ipynb #2e69ba99
 import argparse, hashlib, json, logging, os, platform, re, resource, shlex, shutil
 import subprocess, sys, tempfile, time
 from contextlib import contextmanager
@@ -20,7 +20,7 @@ from .pages import ReportError, index_html, read_json, render
 from .params import (Params, ParamError, params_folder, parse_overrides, profile_params,
                             replace_params, write_params)
 
-# %% ../nbs/18_reports.ipynb #eed91bcc
+# %% ../nbs/18_reports.ipynb #667e608f
 @contextmanager
 def this_interpreter():
     "While it lasts, Jupyter's kernel `python3` is the interpreter that runs this"
@@ -39,7 +39,7 @@ def this_interpreter():
             if before is None: del os.environ['JUPYTER_PATH']
             else: os.environ['JUPYTER_PATH'] = before
 
-# %% ../nbs/18_reports.ipynb #d401fc90
+# %% ../nbs/18_reports.ipynb #99c5846b
 def check_tag(
     path:Path, # A run notebook
 ) -> None:
@@ -64,7 +64,7 @@ def failing_cell(
             return number, '\n'.join(lines[-8:])
     return 0, ''
 
-# %% ../nbs/18_reports.ipynb #7e12959d
+# %% ../nbs/18_reports.ipynb #bcd750e1
 def without_paths(
     text:str,  # JSON text of a notebook
     root:Path, # The repository's root
@@ -76,7 +76,7 @@ def without_paths(
         if len(folder.parts) > 2: text = re.sub(re.escape(plain) + r'(?![\w-])', short, text)
     return text
 
-# %% ../nbs/18_reports.ipynb #41fae3b5
+# %% ../nbs/18_reports.ipynb #f8f4fb69
 def run_notebook(
     path:Path,         # Run notebook with a cell tagged `parameters`
     executed:Path,     # Where the executed notebook goes, as far as it got if it fails
@@ -106,7 +106,7 @@ def run_notebook(
             executed.write_text(text, encoding='utf-8')
     return time.perf_counter() - start
 
-# %% ../nbs/18_reports.ipynb #c8a70440
+# %% ../nbs/18_reports.ipynb #0381cc89
 def code_cells(
     path:Path,          # A notebook
     exported:bool=True, # Only those that are exported to the package
@@ -129,7 +129,7 @@ def source_hash(
               for o in sorted((root/'params').glob('*.yaml'))]
     return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
 
-# %% ../nbs/18_reports.ipynb #0826a12a
+# %% ../nbs/18_reports.ipynb #24d9c488
 PACKAGES = ('torch transformers tokenizers datasets accelerate peft safetensors numpy scipy pandas '
             'pydantic papermill nbconvert ipykernel').split()
 
@@ -150,7 +150,7 @@ def git_commit(
     if head.returncode: return None
     return head.stdout.strip() + ('+changes' if git('status', '--porcelain').stdout.strip() else '')
 
-# %% ../nbs/18_reports.ipynb #563dfbe4
+# %% ../nbs/18_reports.ipynb #876a3de3
 def peak_memory() -> float: # GB (10^9 bytes)
     "The most memory that one notebook's process has had, so far"
     peak = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss
@@ -174,7 +174,7 @@ def make_manifest(
         packages={o: version(o) for o in PACKAGES}, device=run.get('device', params.device),
         data_fingerprint=run.get('data_fingerprint'), parameters=params.model_dump())
 
-# %% ../nbs/18_reports.ipynb #bf722a0b
+# %% ../nbs/18_reports.ipynb #c53ed78d
 def collect(
     output_dir:Path, # Where the run wrote
     folder:Path,     # The report being made
@@ -191,7 +191,7 @@ def collect(
         (folder/'figures').mkdir(exist_ok=True)
         shutil.copy2(image, folder/'figures'/image.name)
 
-# %% ../nbs/18_reports.ipynb #ea63760b
+# %% ../nbs/18_reports.ipynb #131cb835
 FINISHED = 'report-finished'  # marks an output folder whose report was made
 
 def report_name(
@@ -237,7 +237,7 @@ def make_report(
     if {'train', 'evaluate'} <= {*notebooks}: (root/params.output_dir/FINISHED).touch()
     return final/'index.html'
 
-# %% ../nbs/18_reports.ipynb #400e7cf2
+# %% ../nbs/18_reports.ipynb #1c5c12fa
 def _run_and_render(name, made, final, params, root):
     "Run one notebook into the report being made; keep it in `final` if it fails"
     print(f'{name}: running', flush=True)
@@ -254,7 +254,7 @@ def _run_and_render(name, made, final, params, root):
     print(f'{name}: {seconds:.0f} s', flush=True)
     return seconds
 
-# %% ../nbs/18_reports.ipynb #84e743c5
+# %% ../nbs/18_reports.ipynb #f8e35dd7
 def check_reports(
     folder:str|Path='reports', # Folder of reports, from the repository's root
     root:Path|None=None,       # Repository's root; None finds it
@@ -272,7 +272,7 @@ def check_reports(
         states[path.name] = state
     return states
 
-# %% ../nbs/18_reports.ipynb #84fa9f62
+# %% ../nbs/18_reports.ipynb #ba22100b
 def arguments(
     argv:list[str]|None=None, # Words of the command line; None takes this process's
 ) -> argparse.Namespace:
@@ -319,6 +319,6 @@ def main(
     print(f"Report: {os.path.relpath(index)}")
     return 0
 
-# %% ../nbs/18_reports.ipynb #991f4fff
+# %% ../nbs/18_reports.ipynb #483c1dd5
 # a notebook's name is __main__ too, but it has no __file__
 if __name__ == '__main__' and '__file__' in globals(): sys.exit(main())

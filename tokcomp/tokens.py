@@ -6,7 +6,7 @@
 __all__ = ['special_tokens', 'train_tokenizer', 'encode_text', 'tokenizer_hash', 'token_bytes', 'partial_tokens', 'unit_starts',
            'character_starts', 'word_starts']
 
-# %% ../nbs/02b_tokens.ipynb #290fecfd
+# %% ../nbs/02b_tokens.ipynb #bb7cde75
 import hashlib, json, unicodedata
 from collections.abc import Iterable
 from functools import lru_cache
@@ -15,7 +15,7 @@ from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
 from torch import Tensor
 from transformers import PreTrainedTokenizerFast
 
-# %% ../nbs/02b_tokens.ipynb #7121ace2
+# %% ../nbs/02b_tokens.ipynb #71f41b32
 special_tokens = dict(z='<|z|>', x='<|x|>', eos='<|eos|>', pad='<|pad|>')
 
 def train_tokenizer(
@@ -37,7 +37,7 @@ def train_tokenizer(
         extra_special_tokens=[special_tokens['z'], special_tokens['x']],
         clean_up_tokenization_spaces=False)
 
-# %% ../nbs/02b_tokens.ipynb #84dc59dc
+# %% ../nbs/02b_tokens.ipynb #976c1c2a
 def encode_text(
     tokenizer:PreTrainedTokenizerFast, # Any fast tokenizer
     texts:list[str],                   # Texts of any content
@@ -50,7 +50,7 @@ def encode_text(
     return tokenizer(list(texts), add_special_tokens=False, split_special_tokens=True,
                      return_attention_mask=False, verbose=False)['input_ids']
 
-# %% ../nbs/02b_tokens.ipynb #e5879d5a
+# %% ../nbs/02b_tokens.ipynb #80366f8b
 def tokenizer_hash(
     tokenizer:PreTrainedTokenizerFast, # Any fast tokenizer
 ) -> str:                              # sha256 of its rules and vocabulary, 64 hex digits
@@ -59,7 +59,7 @@ def tokenizer_hash(
     state = {k: v for k, v in state.items() if k not in ('truncation', 'padding')}
     return hashlib.sha256(json.dumps(state, sort_keys=True).encode()).hexdigest()
 
-# %% ../nbs/02b_tokens.ipynb #33995e87
+# %% ../nbs/02b_tokens.ipynb #82f9f080
 @lru_cache(maxsize=8)
 def _token_bytes(tokenizer, n_tokens) -> tuple[bytes, ...]:
     backend = tokenizer.backend_tokenizer
@@ -94,7 +94,7 @@ def partial_tokens(
     pieces = list(enumerate(token_bytes(tokenizer)))
     return [i for i, o in pieces if o and o[0] & 0xC0 == 0x80], [i for i, o in pieces if not whole(o)]
 
-# %% ../nbs/02b_tokens.ipynb #e1fe115b
+# %% ../nbs/02b_tokens.ipynb #26209277
 # _blank: the token ends in ' '
 _space, _blank, _letter, _digit, _sign, _special = range(6)
 
@@ -118,7 +118,7 @@ def _unit_tables(tokenizer, n_tokens) -> np.ndarray:  # (3, vocab): start, first
                           _blank if text[-1] == ' ' else _class_of(text[-1])))
     return np.array(rows).T
 
-# %% ../nbs/02b_tokens.ipynb #9ac235a2
+# %% ../nbs/02b_tokens.ipynb #2bd1789c
 def unit_starts(
     tokenizer:PreTrainedTokenizerFast, # A byte-level fast tokenizer
     input_ids:Tensor|np.ndarray|list[int], # Token ids; int, (..., seq_len)

@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['save_trained', 'check_base', 'ship', 'read_tokenizer', 'put_trained', 'load_trained_weights']
 
-# %% ../nbs/07b_weights.ipynb #cffd1509
+# %% ../nbs/07b_weights.ipynb #d587c92e
 import json
 from dataclasses import asdict
 from pathlib import Path
@@ -20,7 +20,7 @@ from .policy import Policy, PolicyConfig
 from .reconstructor import OWN_MODELS, Reconstructor, build_reconstructor
 from .tokens import tokenizer_hash
 
-# %% ../nbs/07b_weights.ipynb #a372d88d
+# %% ../nbs/07b_weights.ipynb #632de408
 def save_trained(
     folder:Path,                 # Target; one that holds trained weights is replaced
     card:Card,                   # What they are
@@ -47,7 +47,7 @@ def save_trained(
     sync(folder.parent)
     return folder
 
-# %% ../nbs/07b_weights.ipynb #177f6ae6
+# %% ../nbs/07b_weights.ipynb #395a64ac
 def check_base(
     card:Card, # Of trained weights
 ) -> None:
@@ -78,7 +78,7 @@ def read_tokenizer(
                               f"{folder if own else card.base_model} has {found}: their token ids do not agree")
     return tokenizer
 
-# %% ../nbs/07b_weights.ipynb #9d26a0e2
+# %% ../nbs/07b_weights.ipynb #9a0b5e59
 def put_trained(
     folder:Path,                 # A folder of trained weights
     reconstructor:Reconstructor, # Changed in place
