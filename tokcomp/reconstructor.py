@@ -167,7 +167,7 @@ def score(self:Reconstructor,
         return self(input_ids, token_mask, *pack_kept(input_ids, keep_mask & token_mask))[0]
 
 # %% ../nbs/04_reconstructor.ipynb #174f4bb2
-OWN_MODELS = {'tiny': dict(n_embd=64, n_layer=2, n_head=2), 'nano': dict(n_embd=256, n_layer=4, n_head=4)}
+OWN_MODELS = {'tiny': dict(n_embd=64, n_layer=2, n_head=2), 'nano': dict(n_embd=384, n_layer=5, n_head=6)}
 
 def load_lm(
     name:str,            # 'tiny', 'nano', a local folder, or a hub name

@@ -16,11 +16,11 @@ from torch import Tensor
 from transformers import PreTrainedTokenizerFast
 
 # %% ../nbs/02b_tokens.ipynb #71f41b32
-special_tokens = dict(z='<|z|>', x='<|x|>', eos='<|eos|>', pad='<|pad|>')
+special_tokens = dict(eos='<|eos|>', pad='<|pad|>')
 
 def train_tokenizer(
     texts:Iterable[str],     # Training texts
-    vocab_size:int=4096,     # Entries at most, special tokens included, >= 260
+    vocab_size:int=4096,     # Entries at most, special tokens included, >= 258
 ) -> PreTrainedTokenizerFast: # Byte-level BPE; fewer entries where the texts yield fewer merges
     "Train a byte-level BPE tokenizer, the same one for the same texts"
     if vocab_size < (least := 256 + len(special_tokens)):
@@ -34,7 +34,6 @@ def train_tokenizer(
         initial_alphabet=sorted(pre_tokenizers.ByteLevel.alphabet())))
     return PreTrainedTokenizerFast(
         tokenizer_object=backend, eos_token=special_tokens['eos'], pad_token=special_tokens['pad'],
-        extra_special_tokens=[special_tokens['z'], special_tokens['x']],
         clean_up_tokenization_spaces=False)
 
 # %% ../nbs/02b_tokens.ipynb #976c1c2a
