@@ -12,4 +12,4 @@ nb_execution_mode = os.environ.get('TOKCOMP_DOCS_EXECUTE', 'cache')   # cache: a
 nb_execution_cache_path = os.environ.get('TOKCOMP_DOCS_CACHE', '')
 nb_execution_timeout, nb_execution_raise_on_error = 600, True
 nb_execution_excludepatterns = ['runs/*']         # papermill's: what they show is in the reports
-nb_merge_streams = True
+nb_merge_streams, nb_render_markdown_format = True, 'myst'
