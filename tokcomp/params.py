@@ -205,6 +205,8 @@ class EvalParams(_Group):
         ge=0, le=8192, description="Tokens put back between two kept ones, at most")
     insertion_penalty: float = Field(
         ge=0, le=100, description="Cost of an inserted token when restoring, nats")
+    search_masks: int = Field(ge=16, le=1_000_000, description=(
+        "Masks scored in the search for a text's best one, half of them from random starts"))
     bootstrap_samples: int = Field(
         ge=100, le=10_000_000, description="Resamples behind a confidence interval")
     confidence: float = Field(gt=0, lt=1, description="Level of the confidence intervals")
