@@ -20,12 +20,13 @@ from .checkpoint import check_compatible, file_hash, latest_checkpoint, load_che
 from .blocks import token_counts
 from .data import Corpus, load_corpus, load_documents, prepare_corpus, save_corpus, source_files
 from .device import Device, pick_device, seed_everything
+from .logs import read_logs
 from .models import model_folder, resolve_model
 from .params import Params, params_folder, replace_params
 from .policy import Policy, PolicyConfig
 from .reconstructor import OWN_MODELS, Reconstructor, build_reconstructor
 from .tokens import tokenizer_hash
-from .trainer import Trainer, read_logs
+from .trainer import Trainer
 from .weights import check_base, put_trained, read_tokenizer, save_trained
 
 # %% ../nbs/08a_pipeline.ipynb #0179fc38
