@@ -23,7 +23,7 @@ from .blocks import batch_indices, collate
 from .device import Device, keyed_uniform_rows, run_in_micro_batches
 from .interrupts import Stopped, StopRequest, sole_run, stop_requests
 from .logs import Logs
-from .params import Params, phase_steps
+from .params import Params, check_processes, phase_steps
 from .policy import (Policy, feasible_counts, inclusion_prob, keep_counts, partition_table,
                             pool_units, sample_keep_mask, step_log_prob, top_k_mask, unit_sizes)
 from .reconstructor import Reconstructor, pack_kept, retokenize
@@ -99,7 +99,7 @@ class Trainer:
         self.params, self.blocks, self.tokenizer, self.phases = params, blocks, tokenizer, tuple(phases)
         self.device, self.folder, self.seed = device, Path(folder), seed
         self.accelerator = Accelerator(cpu=device.kind == 'cpu')
-        self._check_shares()
+        check_processes(params, self.accelerator.num_processes)
         self.on = self.accelerator.device
         self.reconstructor, self.policy = reconstructor.to(self.on), policy and policy.to(self.on)
         self.counts = counts.to(self.on)
@@ -111,15 +111,6 @@ class Trainer:
                        'vocab_size': len(counts), 'policy': policy and asdict(policy.cfg),
                        'reconstructor': {n: list(p.shape) for n, p in self._trainable(reconstructor).items()}}
         self.state, self.optimizers, self.scalers, self.pairs = TrainState(), {}, {}, 0
-
-    def _check_shares(self):
-        "Every process has the same number of texts, or a mean over processes would not be one over texts"
-        p, n = self.params, self.accelerator.num_processes
-        shares = {'batch_size': p.batch_size} if 'reconstructor' in self.phases else {}
-        if set(self.phases) - {'reconstructor'}: shares['joint_batch_size / masks_per_text'] = p.texts_per_step
-        wrong = {name: texts for name, texts in shares.items() if texts % n}
-        if wrong: raise ValueError(f"expected numbers of texts that {n} processes share evenly, got {wrong}: change them, or "
-                                   "the number of processes")
 
     @staticmethod
     def _trainable(module): return {n: p for n, p in module.named_parameters() if p.requires_grad}
