@@ -282,7 +282,7 @@ def plot_rate(
 
 # %% ../nbs/12_evaluation.ipynb #ba515604
 def plot_curves(
-    logs:dict,      # Log lines by run name, from `trainer.read_logs`
+    logs:dict,      # Log lines by run name, from `logs.read_logs`
     phase:str,      # Which phase
     metrics:dict,   # Metric -> axis label
     smooth:int=1,   # Lines in a running mean; validation figures are drawn as they are
@@ -310,7 +310,7 @@ def scaling_law(
     return float(exponent), float(np.exp(offset)), float(1 - 2**exponent)
 
 def plot_scaling(
-    lines:list,                      # Log lines of phase 1, from `trainer.read_logs`
+    lines:list,                      # Log lines of phase 1, from `logs.read_logs`
     metric:str='val_frequency_half', # A validation figure
     after:float=.2,                  # The law is fitted to evaluations after this share of the tokens
 ):

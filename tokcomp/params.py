@@ -7,8 +7,8 @@ __all__ = ['Text', 'Name', 'Rate', 'Method', 'RULES', 'ParamError', 'distinct', 
            'MaskParams', 'OptimizerParams', 'RewardParams', 'RunParams', 'EvalParams', 'broken_rules', 'Params',
            'type_text', 'range_text', 'expected', 'read_yaml', 'read_layer', 'unknown_text', 'field_problems',
            'check_params', 'replace_params', 'load_params', 'params_folder', 'find_layer', 'profile_params',
-           'phase_steps', 'parse_overrides', 'injected', 'read_text', 'notebook_params', 'write_params', 'params_table',
-           'yaml_text']
+           'phase_steps', 'check_processes', 'parse_overrides', 'injected', 'read_text', 'notebook_params',
+           'write_params', 'params_table', 'yaml_text']
 
 # %% ../nbs/00_params.ipynb #f660c516
 import difflib, math, os, re, reprlib, sys, types, typing
@@ -476,6 +476,18 @@ def phase_steps(
     cap = math.inf if params.max_steps is None else params.max_steps
     return dict(reconstructor=min(params.reconstructor_steps, cap),
                 warm_start=min(params.policy_steps, cap), joint=min(params.joint_steps, cap))
+
+# %% ../nbs/00_params.ipynb #c81f4a39
+def check_processes(
+    params:Params, # A checked set
+    n:int,         # Processes that train together, >= 1
+) -> None:
+    "Raise unless `n` processes can share the texts of every step evenly"
+    shares = {'batch_size': params.batch_size,
+              'joint_batch_size (or batch_size) / masks_per_text': params.texts_per_step}
+    if wrong := [f"{name} is {texts}" for name, texts in shares.items() if texts % n]:
+        raise ParamError(f"expected numbers of texts that {n} processes share evenly, but {' and '.join(wrong)}: "
+                         "change them, or the number of processes")
 
 # %% ../nbs/00_params.ipynb #d58b7415
 def parse_overrides(

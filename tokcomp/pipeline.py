@@ -12,6 +12,7 @@ import json, shutil
 from dataclasses import asdict
 from pathlib import Path
 import torch
+from filelock import FileLock
 from torch import Tensor
 from transformers import AutoTokenizer
 from .calibrate import calibrate
@@ -20,12 +21,13 @@ from .checkpoint import check_compatible, file_hash, latest_checkpoint, load_che
 from .blocks import token_counts
 from .data import Corpus, load_corpus, load_documents, prepare_corpus, save_corpus, source_files
 from .device import Device, pick_device, seed_everything
+from .logs import read_logs
 from .models import model_folder, resolve_model
 from .params import Params, params_folder, replace_params
 from .policy import Policy, PolicyConfig
 from .reconstructor import OWN_MODELS, Reconstructor, build_reconstructor
 from .tokens import tokenizer_hash
-from .trainer import Trainer, read_logs
+from .trainer import Trainer
 from .weights import check_base, put_trained, read_tokenizer, save_trained
 
 # %% ../nbs/08a_pipeline.ipynb #0179fc38
@@ -63,18 +65,20 @@ def prepared(
     key = json.loads(json.dumps({name: getattr(params, name) for name in _DATA_KEYS}))
     if own and params.start_from: key['start_from'] = file_hash(trained_folder(params.start_from)/'card.json')
     made_with = folder/'made_with.json'
-    if not (made_with.exists() and json.loads(made_with.read_text(encoding='utf-8')) == key):
-        tokenizer = None if own else load_tokenizer(params.base_model)
-        if own and params.start_from: tokenizer = read_tokenizer(trained_folder(params.start_from))
-        documents = load_documents(params.corpus, params.corpus_column, params.corpus_config, params.corpus_split,
-            params.streaming, params.max_documents, params.min_characters, params.near_duplicate_threshold)
-        corpus, tokenizer = prepare_corpus(documents, tokenizer, params.corpus, params.vocab_size,
-            block_size=params.block_size, min_tokens=params.min_tokens, n_blocks=params.n_blocks,
-            validation_share=params.validation_share, test_share=params.test_share)
-        if folder.exists(): shutil.rmtree(folder)
-        save_corpus(corpus, tokenizer, folder)
-        made_with.write_text(json.dumps(key, indent=1), encoding='utf-8')
-    corpus, tokenizer = load_corpus(folder)
+    # of several processes that start together, one makes it and the others wait
+    with FileLock(folder.with_name('.corpus.lock')):
+        if not (made_with.exists() and json.loads(made_with.read_text(encoding='utf-8')) == key):
+            tokenizer = None if own else load_tokenizer(params.base_model)
+            if own and params.start_from: tokenizer = read_tokenizer(trained_folder(params.start_from))
+            documents = load_documents(params.corpus, params.corpus_column, params.corpus_config, params.corpus_split,
+                params.streaming, params.max_documents, params.min_characters, params.near_duplicate_threshold)
+            corpus, tokenizer = prepare_corpus(documents, tokenizer, params.corpus, params.vocab_size,
+                block_size=params.block_size, min_tokens=params.min_tokens, n_blocks=params.n_blocks,
+                validation_share=params.validation_share, test_share=params.test_share)
+            if folder.exists(): shutil.rmtree(folder)
+            save_corpus(corpus, tokenizer, folder)
+            made_with.write_text(json.dumps(key, indent=1), encoding='utf-8')
+        corpus, tokenizer = load_corpus(folder)
     return corpus, tokenizer, token_counts(corpus.blocks['train'], len(tokenizer))
 
 # %% ../nbs/08a_pipeline.ipynb #57892001
