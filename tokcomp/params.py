@@ -199,6 +199,10 @@ class EvalParams(_Group):
                            + ", ".join(typing.get_args(Method))})
     similarity_model: Text | None = Field(
         description="Sentence embeddings for the cosine: `minilm` or a folder; null measures none")
+    utility_model: Text | None = Field(
+        description="Causal model that reads compressed contexts: as base_model; null asks none")
+    utility_blocks: int = Field(
+        ge=0, le=_MANY, description="Contexts that it reads per method and rate")
     restore_blocks: int = Field(
         ge=0, le=_MANY, description="Blocks restored to text per method and rate")
     max_insertions: int = Field(
