@@ -24,7 +24,7 @@ report-compressor: setup ## measure the compressor that ships: reports/compresso
 	@$(BIN)/python -m tokcomp.reports compressor --notebooks compressor
 
 report-limits: setup ## how far the policy is from searched and from exact optima: reports/limits/index.html
-	@$(BIN)/python -m tokcomp.reports limits --notebooks limits
+	@$(BIN)/python -m tokcomp.reports limits --notebooks limits $(if $(P),-p $(P))
 
 ship: setup ## put a run's trained weights into the package: make ship PROFILE=cpu
 	@$(BIN)/python -c "import sys; from tokcomp.weights import ship; print(ship(*sys.argv[1:]))" runs/$(PROFILE)/trained $(PROFILE)
