@@ -6,7 +6,7 @@ BIN := .venv/bin
 OFFLINE := HF_HUB_OFFLINE=1 HF_DATASETS_OFFLINE=1 TOKENIZERS_PARALLELISM=false
 
 .DEFAULT_GOAL := help
-.PHONY: help setup report report-compressor report-hyperopt ship check-reports test lab export readme clean-notebooks check-clean hooks pins
+.PHONY: help setup report report-compressor report-hyperopt ship check-reports test docs lab export readme clean-notebooks check-clean hooks pins report-limits
 
 help: ## list the targets
 	@grep -E '^[a-z-]+:.*## ' Makefile | sort | while IFS= read -r line; do \
@@ -26,6 +26,9 @@ report-compressor: setup ## measure the compressor that ships: reports/compresso
 report-hyperopt: setup ## search over settings: reports/hyperopt/index.html, runs/hyperopt/best.yaml
 	@$(BIN)/python -m tokcomp.reports hyperopt --notebooks hyperopt $(if $(P),-p $(P))
 
+report-limits: setup ## how far the policy is from searched and from exact optima: reports/limits/index.html
+	@$(BIN)/python -m tokcomp.reports limits --notebooks limits
+
 ship: setup ## put a run's trained weights into the package: make ship PROFILE=cpu
 	@$(BIN)/python -c "import sys; from tokcomp.weights import ship; print(ship(*sys.argv[1:]))" runs/$(PROFILE)/trained $(PROFILE)
 
@@ -35,6 +38,9 @@ check-reports: setup ## say which reports are older than the code
 test: setup ## run every notebook of the package, then the tests
 	@$(OFFLINE) OMP_NUM_THREADS=1 $(BIN)/nbdev_test --path nbs --n_workers 2 --skip_folder_re '^([_.]|runs$$)'
 	@$(OFFLINE) $(BIN)/python -m pytest -q -n 2 tests
+
+docs: setup ## build the site of notebooks and reference pages: _docs/html/index.html
+	@$(BIN)/python docs/build.py
 
 lab: setup ## open the notebooks in JupyterLab
 	@$(BIN)/python -m jupyterlab nbs

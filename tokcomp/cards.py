@@ -6,7 +6,7 @@
 __all__ = ['Card', 'read_card', 'shipped_folder', 'trained_folder', 'base_is_here', 'copy_trained']
 
 # %% ../nbs/07a_cards.ipynb #b0beed5c
-import json, shutil
+import json, re, shutil
 from dataclasses import dataclass, field, fields
 from pathlib import Path
 from .checkpoint import CheckpointError, replace_folder, written_aside
@@ -50,14 +50,19 @@ def shipped_folder(
     return Path(tokcomp.__file__).parent/'trained'
 
 def trained_folder(
-    name:str, # A name that ships, or a folder
+    name:str, # A name that ships, a folder, or a hub name
 ) -> Path:    # The folder; it has a card
     "Find trained weights by name"
     shipped = sorted(o.parent.name for o in shipped_folder().glob('*/card.json'))
     folder = shipped_folder()/name if name in shipped else Path(name).expanduser()
+    why = ''
+    if not folder.exists() and re.fullmatch(r'[\w-]+/[\w.-]+', name):
+        from tokcomp.models import ModelError, hub_folder            # here: it imports a good deal
+        try: folder = hub_folder(name)[1]
+        except ModelError as e: why = f', nor on the hub ({e})'
     if not (folder/'card.json').exists():
         raise CheckpointError(f"expected the name of trained weights that ship ({', '.join(shipped) or 'none do'}) "
-                              f"or a folder with a card.json, got {name!r}")
+                              f"or a folder with a card.json, got {name!r}{why}")
     return folder
 
 # %% ../nbs/07a_cards.ipynb #f340b5f7

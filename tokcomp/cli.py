@@ -26,6 +26,7 @@ def make_parser() -> argparse.ArgumentParser:
     budget.add_argument('--keep-rate', type=float, metavar='SHARE', help="share of the tokens to keep, 0 to 1 (default 0.5)")
     budget.add_argument('--target-tokens', type=int, metavar='N', help="tokens of the compressed text at most")
     budget.add_argument('--max-distortion', type=float, metavar='BITS', help="drop as much as will cost at most so many bits a token, as predicted")
+    budget.add_argument('--min-similarity', type=float, metavar='COSINE', help="drop as much as leaves the restored text at least that similar, as predicted")
     made.add_argument('--keep', action='append', default=[], metavar='STRING', help="what must stay, as it stands; may be repeated")
     made.add_argument('--keep-kind', action='append', default=[], metavar='KIND',
                       help="a kind of thing that must stay: numbers, urls, emails, code, quotes, names, negations, speakers; may be repeated")
@@ -68,12 +69,13 @@ def _say(*texts): print(*texts, file=sys.stderr)
 def _compress(args, compressor):
     texts = read_texts(args.files)
     results = compressor.compress([t for _, t in texts], args.keep_rate, target_tokens=args.target_tokens,
-        max_distortion=args.max_distortion, keep=args.keep, kinds=args.keep_kind, tags=args.tags,
+        max_distortion=args.max_distortion, min_similarity=args.min_similarity, keep=args.keep, kinds=args.keep_kind, tags=args.tags,
         whole_words=not args.parts_of_words, lines=not args.join_lines, guard=not args.no_guard)
     for (name, _), r in zip(texts, results):
         if args.json:
             print(json.dumps(dict(file=name, text=r.text, n_tokens=r.n_tokens, n_kept=r.n_kept, keep_rate=r.keep_rate, slack=r.slack,
-                whole=r.whole, distortion=r.distortion, spans=[vars(o) for o in r.spans], protected=[vars(o) for o in r.audit]),
+                whole=r.whole, distortion=r.distortion, similarity=r.similarity,
+                spans=[vars(o) for o in r.spans], protected=[vars(o) for o in r.audit]),
                 ensure_ascii=False))
         else: sys.stdout.write(r.text + '\n'*(len(texts) > 1 and not r.text.endswith('\n')))
         if r.whole: _say(f"{name}: left whole, {r.whole} (--no-guard compresses it regardless)")

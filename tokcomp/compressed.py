@@ -49,6 +49,7 @@ class Compressed:
     _kept:np.ndarray = field(repr=False, compare=False)      # bool, (n_tokens,)
     _free:np.ndarray = field(repr=False, compare=False)      # What would be kept if nothing were protected; bool, (n_tokens,)
     _bits:np.ndarray|None = field(repr=False, compare=False) # Predicted cost of each token if dropped; float, (n_tokens,)
+    _curve:np.ndarray|None = field(default=None, repr=False, compare=False) # Bits a token, and the similarity at each; (2, n)
 
     @property
     def keep_rate(self) -> float: return self.n_kept/self.n_tokens if self.n_tokens else 1.
@@ -67,6 +68,11 @@ class Compressed:
     def distortion(self) -> float|None:
         "Predicted bits a token of the original that putting the dropped ones back will cost"
         return None if self._bits is None else float(self.token_bits.sum()/max(self.n_tokens, 1))
+    @property
+    def similarity(self) -> float|None:
+        "Predicted cosine between the original and what restoring will make of this; None where nothing predicts it"
+        if self.n_kept == self.n_tokens: return 1.
+        return None if self._curve is None or self._bits is None else float(np.interp(self.distortion, *self._curve))
 
     @cached_property
     def spans(self) -> list[Span]:

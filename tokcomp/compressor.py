@@ -8,6 +8,7 @@ __all__ = ['Compressor']
 # %% ../nbs/09_compressor.ipynb #3be8d2d5
 import math, re, threading
 from collections.abc import Iterable, Iterator
+from dataclasses import replace
 from pathlib import Path
 import numpy as np, torch
 from fastcore.basics import patch
@@ -41,6 +42,7 @@ class Compressor(Restoring):
             self.policy = FoldedPolicy(cfg, tensors, torch.bfloat16 if has_bf16_cpu() else torch.float32)
             self.flags, self.lengths, self.unigram_bits = (tensors[o].numpy() for o in ('flags', 'byte_lengths', 'unigram_bits'))
             self.thresholds, self.language_limit = tensors['thresholds'].numpy(), tensors['language_limit'].item()
+            self.curve = tensors['similarity'].numpy() if 'similarity' in tensors else None
         except (OSError, SafetensorError, KeyError, TypeError, ValueError, RuntimeError) as e:
             raise CheckpointError(f"{folder} holds no compressor that can be read ({type(e).__name__}: {e}). Weights of a policy of "
                 "kind 'conv' have one; those of an older tokcomp are published again by nbs/runs/train.ipynb") from e
@@ -57,7 +59,7 @@ class Compressor(Restoring):
 
     @classmethod
     def from_pretrained(cls,
-        name:str|Path|None=None, # A name that ships, or a folder; None: the best that ships and can restore too
+        name:str|Path|None=None, # A name that ships, a folder, or a hub name; None: the best that ships and can restore too
     ) -> 'Compressor':
         "A compressor from trained weights"
         if name is None:
@@ -77,11 +79,31 @@ class Compressor(Restoring):
                 parts[i].append(np.array(found.ids, np.int64))
         return [np.concatenate(o) for o in parts]
 
+    def distortion_at(self,
+        similarity:float, # In (0, 1]
+    ) -> float:           # Bits a token
+        "The largest distortion whose predicted similarity is that high"
+        if self.curve is None:
+            raise ValueError("these weights predict no similarity: min_similarity needs weights that were published with a similarity_model")
+        bits, falling = self.curve
+        i = int((falling >= similarity).sum()) - 1                  # the last measured point that is high enough
+        if i + 1 == len(bits): return float(bits[i])
+        return float(bits[i] + (falling[i] - similarity)/(falling[i] - falling[i + 1])*(bits[i + 1] - bits[i]))
+
     def save_pretrained(self,
         folder:str|Path, # Where to; must not exist yet, or hold trained weights
     ) -> Path:           # The folder
         "Copy the weights that this compressor was made from"
         return copy_trained(self.folder, Path(folder))
+
+    def push_to_hub(self,
+        repo_id:str,         # owner/name
+        private:bool=False,  # Visible to its owner alone?
+        token:str|None=None, # See `push_trained`
+    ) -> str:                # Address of the commit
+        "Share the weights that this compressor was made from, with a page of their figures"
+        from tokcomp.hub import push_trained                          # here: only who shares needs it
+        return push_trained(self.folder, repo_id, private, token)
 
 # %% ../nbs/09_compressor.ipynb #e8a25bef
 def _groups(ids:list) -> Iterator[slice]:
@@ -168,6 +190,7 @@ def compress(self:Compressor,
     *,
     target_tokens:int|None=None,          # Tokens of the compressed string at most
     max_distortion:float|None=None,       # Predicted bits a token at most
+    min_similarity:float|None=None,       # Predicted cosine of the restored text and the original at least
     threshold:float|None=None,            # Keep what scores at least this, scored at keep_rate
     tokenizer=None,                       # Counts target_tokens: what has `encode`, or a function; None: the policy's
     keep:Iterable[str|re.Pattern]|str=(), # Strings and patterns that stay
@@ -178,8 +201,9 @@ def compress(self:Compressor,
     guard:bool=True,                      # Give back whole what this is not made for, with the reason
 ) -> Compressed|list[Compressed]:         # One for each text
     "Shorten texts"
-    options = check_options(keep_rate, target_tokens=target_tokens, max_distortion=max_distortion, threshold=threshold,
-        tokenizer=tokenizer, keep=keep, kinds=kinds, tags=tags, whole_words=whole_words, lines=lines, guard=guard)
+    options = check_options(keep_rate, target_tokens=target_tokens, max_distortion=max_distortion, min_similarity=min_similarity,
+        threshold=threshold, tokenizer=tokenizer, keep=keep, kinds=kinds, tags=tags, whole_words=whole_words, lines=lines, guard=guard)
+    if min_similarity is not None: options = replace(options, max_distortion=self.distortion_at(min_similarity))
     several = isinstance(text, (list, tuple))
     results = _compress(self, [check_text(o) for o in (text if several else [text])], options)
     return results if several else results[0]

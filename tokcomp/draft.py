@@ -16,7 +16,7 @@ from .words import BudgetError, character_offsets, choose_units, kept_text, line
 class Draft:
     "A text ready to be cut to any number of tokens"
     def __init__(self, compressor, text, ids, scored, spans, options):
-        self.text, self.spans, self.n = text, spans, len(ids)
+        self.text, self.spans, self.n, self.curve = text, spans, len(ids), compressor.curve
         self.lengths = compressor.lengths[ids].astype(np.int64)
         self.offsets = character_offsets(text, self.lengths)
         flags = compressor.flags[ids]
@@ -62,7 +62,7 @@ def result(self:Draft, units, asked=None, k=None, whole=None, external=None, thr
     if self.forced.any() and whole is None:
         free = self.spread(self.scores >= threshold if asked is None else self.best(k, np.zeros_like(self.forced))[0])
     return Compressed(kept_text(self.text, self.lengths, kept), self.text, self.n, int(kept.sum()), whole, asked, threshold,
-                      external, tuple(self.spans), self.offsets, self.first, kept, free, self.bits)
+                      external, tuple(self.spans), self.offsets, self.first, kept, free, self.bits, self.curve)
 
 # %% ../nbs/08h_draft.ipynb #a5570d17
 @patch

@@ -8,7 +8,7 @@ __all__ = ['untrained_weights']
 # %% ../nbs/08d_example.ipynb #09704c57
 from dataclasses import asdict
 from pathlib import Path
-import torch
+import numpy as np, torch
 from datasets import Dataset
 from .blocks import make_blocks, token_counts
 from .calibrate import calibrate
@@ -20,6 +20,9 @@ from .tokens import tokenizer_hash, train_tokenizer
 from .weights import save_trained
 
 # %% ../nbs/08d_example.ipynb #bbd17f95
+def _shared_words(originals, others): # -> (n_texts,)
+    return np.array([len({*a.split()} & {*b.split()})/len({*a.split()} | {*b.split()}) for a, b in zip(originals, others)])
+
 def untrained_weights(
     folder:str|Path, # Where to
     seed:int=0,      # Of the random weights
@@ -37,7 +40,7 @@ def untrained_weights(
         policy = Policy(PolicyConfig(*embedding.shape), embedding)
         with torch.no_grad(): policy.context.rate.net[-1].weight.normal_(std=.05)   # a new policy takes no notice of the rate
     counts, cpu = token_counts(blocks, len(tokenizer)), Device('cpu', torch.float32, 1, 'small', False)
-    tensors, measured = calibrate(policy, reconstructor, tokenizer, counts, blocks, blocks, cpu)
+    tensors, measured = calibrate(policy, reconstructor, tokenizer, counts, blocks, blocks, cpu, similarity=_shared_words, n_restored=4)
     tensors['language_limit'] = torch.tensor([20.])                # 27 sentences are not a language
     card = Card('untrained', 'tiny', None, tokenizer_hash(tokenizer), 'full', 16, 32, True, 'character', asdict(policy.cfg),
                 dict(corpus='27 sentences', calibration=measured))

@@ -58,6 +58,7 @@ class Options:
     keep_rate:float|None=None     # Share of the policy's tokens, in [0, 1]
     target_tokens:int|None=None   # Tokens of the compressed string at most
     max_distortion:float|None=None # Predicted bits a token at most
+    min_similarity:float|None=None # Predicted similarity of the restored text at least
     threshold:float|None=None     # Units with at least this score stay, scored at keep_rate
     count:Callable|None=None      # Counts `target_tokens`; None: the policy's own tokenizer
     keep:tuple=()                 # See `protected_spans`
@@ -68,13 +69,13 @@ class Options:
     guard:bool=True               # Give back whole what this is not made for
 
 def check_options(
-    keep_rate=None, *, target_tokens=None, max_distortion=None, threshold=None, tokenizer=None,
+    keep_rate=None, *, target_tokens=None, max_distortion=None, min_similarity=None, threshold=None, tokenizer=None,
     keep=(), kinds=(), tags=False, whole_words=True, lines=True, guard=True,
 ) -> Options:
     "The options of a call, or an error about the first that cannot be"
-    given = dict(keep_rate=keep_rate, target_tokens=target_tokens, max_distortion=max_distortion)
+    given = dict(keep_rate=keep_rate, target_tokens=target_tokens, max_distortion=max_distortion, min_similarity=min_similarity)
     given = [n for n, o in given.items() if o is not None]
-    if len(given) > 1: raise ValueError(f"expected one of keep_rate, target_tokens and max_distortion, got {' and '.join(given)}")
+    if len(given) > 1: raise ValueError(f"expected one of keep_rate, target_tokens, max_distortion and min_similarity, got {' and '.join(given)}")
     if threshold is not None and given not in ([], ['keep_rate']): raise ValueError(f"a threshold goes with keep_rate alone, got {given[0]} too")
     if not given: keep_rate = .5
     if keep_rate is not None: keep_rate = check_rate(keep_rate)
@@ -83,9 +84,11 @@ def check_options(
     for name, o in (('max_distortion', max_distortion), ('threshold', threshold)):
         if o is not None and (not isinstance(o, (int, float, np.number)) or math.isnan(o) or name[0] == 'm' and o < 0):
             raise ValueError(f"expected {name} as a number{' from 0 on' if name[0] == 'm' else ''}, got {o!r}")
+    if min_similarity is not None and (isinstance(min_similarity, bool) or not isinstance(min_similarity, (int, float, np.number)) or not 0 < min_similarity <= 1):
+        raise ValueError(f"expected a min_similarity over 0 and up to 1, got {min_similarity!r}")
     if tokenizer is not None and target_tokens is None: raise ValueError("a tokenizer counts target_tokens: give target_tokens too")
     keep = (keep,) if isinstance(keep, (str, re.Pattern)) else tuple(keep)
     kinds = (kinds,) if isinstance(kinds, str) else tuple(kinds)
     protection_patterns(keep, kinds)                                 # raises for what is no pattern and no kind
-    return Options(keep_rate, target_tokens, max_distortion, threshold, counter(tokenizer), keep, kinds, tags,
+    return Options(keep_rate, target_tokens, max_distortion, min_similarity, threshold, counter(tokenizer), keep, kinds, tags,
                    whole_words, lines, guard)

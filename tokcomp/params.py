@@ -199,12 +199,18 @@ class EvalParams(_Group):
                            + ", ".join(typing.get_args(Method))})
     similarity_model: Text | None = Field(
         description="Sentence embeddings for the cosine: `minilm` or a folder; null measures none")
+    utility_model: Text | None = Field(
+        description="Causal model that reads compressed contexts: as base_model; null asks none")
+    utility_blocks: int = Field(
+        ge=0, le=_MANY, description="Contexts that it reads per method and rate")
     restore_blocks: int = Field(
         ge=0, le=_MANY, description="Blocks restored to text per method and rate")
     max_insertions: int = Field(
         ge=0, le=8192, description="Tokens put back between two kept ones, at most")
     insertion_penalty: float = Field(
         ge=0, le=100, description="Cost of an inserted token when restoring, nats")
+    search_masks: int = Field(ge=16, le=1_000_000, description=(
+        "Masks scored in the search for a text's best one, half of them from random starts"))
     bootstrap_samples: int = Field(
         ge=100, le=10_000_000, description="Resamples behind a confidence interval")
     confidence: float = Field(gt=0, lt=1, description="Level of the confidence intervals")

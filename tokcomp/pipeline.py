@@ -235,6 +235,7 @@ def publish(
     corpus:Corpus,    # From `prepared`
     tokenizer,        # Likewise
     device:Device,    # From `device_for`
+    similarity=None,  # Cosines of lists of original and restored texts; None: the compressor will not predict them
 ) -> Path:            # Folder of trained weights, `trained` in the run's folder
     "Write the best seed's policy and reconstructor as trained weights"
     root = output_folder(params)
@@ -245,7 +246,7 @@ def publish(
     own, compressor, measured = params.base_model in OWN_MODELS, None, {}
     if params.policy_kind == 'conv':
         compressor, measured = calibrate(policy, reconstructor, tokenizer, token_counts(corpus.blocks['train'], len(tokenizer)),
-                                         corpus.blocks['train'], corpus.blocks['validation'], device)
+                                         corpus.blocks['train'], corpus.blocks['validation'], device, similarity=similarity)
     card = Card(params.profile, params.base_model, None if own else resolve_model(params.base_model).sha256,
         tokenizer_hash(tokenizer), params.tuning, params.lora_rank, params.lora_alpha, params.anchor, params.mask_unit,
         asdict(policy.cfg), dict(seed=best, validation=ends[best], corpus=corpus.name, fingerprint=corpus.fingerprint,

@@ -7,6 +7,7 @@ __all__ = ['segments_of', 'Restoring']
 
 # %% ../nbs/08i_restoring.ipynb #dc4cde98
 import re
+from collections.abc import Callable
 from pathlib import Path
 import numpy as np, torch
 from fastcore.basics import patch
@@ -62,7 +63,7 @@ def restore(self:Restoring,
     max_insertions:int=24,           # Tokens put back between two kept ones at most
     insertion_penalty:float=0.,      # Nats taken off each
     batch_size:int=16,               # Stretches restored together
-    progress:bool=False,             # Show a bar
+    progress:bool|Callable=False,    # Show a bar; or a function that the batches pass through, and may raise
 ) -> str|list[str]:                  # Restored texts; what was kept is in them, in order
     "Put dropped tokens back"
     from tqdm.auto import tqdm
@@ -75,7 +76,8 @@ def restore(self:Restoring,
     rows = encode_text(tokenizer, [parts[i][j][0] for i, j in todo])
     order = sorted(range(len(rows)), key=lambda o: len(rows[o]))
     out = [[o for o, _ in p] for p in parts]
-    for at in tqdm(range(0, len(order), batch_size), desc='restore', disable=not progress):
+    batches = range(0, len(order), batch_size)
+    for at in progress(batches) if callable(progress) else tqdm(batches, desc='restore', disable=not progress):
         some = [rows[o] for o in order[at:at + batch_size]]
         mask = torch.arange(max(map(len, some)))[None] < torch.tensor(list(map(len, some)))[:, None]
         ids = torch.zeros(mask.shape, dtype=torch.long)
