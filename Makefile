@@ -6,7 +6,7 @@ BIN := .venv/bin
 OFFLINE := HF_HUB_OFFLINE=1 HF_DATASETS_OFFLINE=1 TOKENIZERS_PARALLELISM=false
 
 .DEFAULT_GOAL := help
-.PHONY: help setup report report-compressor ship check-reports test docs lab export readme clean-notebooks check-clean hooks pins report-limits
+.PHONY: help setup report report-compressor report-hyperopt ship check-reports test docs lab export readme clean-notebooks check-clean hooks pins report-limits
 
 help: ## list the targets
 	@grep -E '^[a-z-]+:.*## ' Makefile | sort | while IFS= read -r line; do \
@@ -22,6 +22,9 @@ report: setup ## run a profile's notebooks and write reports/PROFILE/index.html
 
 report-compressor: setup ## measure the compressor that ships: reports/compressor/index.html
 	@$(BIN)/python -m tokcomp.reports compressor --notebooks compressor
+
+report-hyperopt: setup ## search over settings: reports/hyperopt/index.html, runs/hyperopt/best.yaml
+	@$(BIN)/python -m tokcomp.reports hyperopt --notebooks hyperopt $(if $(P),-p $(P))
 
 report-limits: setup ## how far the policy is from searched and from exact optima: reports/limits/index.html
 	@$(BIN)/python -m tokcomp.reports limits --notebooks limits $(if $(P),-p $(P))

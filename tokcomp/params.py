@@ -4,11 +4,11 @@
 
 # %% auto #0
 __all__ = ['Text', 'Name', 'Rate', 'Method', 'Peer', 'RULES', 'ParamError', 'distinct', 'inner_folder', 'DataParams',
-           'ModelParams', 'MaskParams', 'OptimizerParams', 'RewardParams', 'RunParams', 'EvalParams', 'broken_rules',
-           'Params', 'type_text', 'range_text', 'expected', 'read_yaml', 'read_layer', 'unknown_text', 'field_problems',
-           'check_params', 'replace_params', 'load_params', 'params_folder', 'find_layer', 'profile_params',
-           'phase_steps', 'check_processes', 'parse_overrides', 'injected', 'read_text', 'notebook_params',
-           'write_params', 'params_table', 'yaml_text']
+           'ModelParams', 'MaskParams', 'OptimizerParams', 'RewardParams', 'RunParams', 'EvalParams', 'SearchParams',
+           'broken_rules', 'Params', 'type_text', 'range_text', 'expected', 'read_yaml', 'read_layer', 'unknown_text',
+           'field_problems', 'check_params', 'replace_params', 'load_params', 'params_folder', 'find_layer',
+           'profile_params', 'phase_steps', 'check_processes', 'parse_overrides', 'injected', 'read_text',
+           'notebook_params', 'write_params', 'params_table', 'yaml_text']
 
 # %% ../nbs/00_params.ipynb #f660c516
 import difflib, math, os, re, reprlib, sys, types, typing
@@ -222,6 +222,19 @@ class EvalParams(_Group):
         ge=100, le=10_000_000, description="Resamples behind a confidence interval")
     confidence: float = Field(gt=0, lt=1, description="Level of the confidence intervals")
 
+# %% ../nbs/00_params.ipynb #e7a90b13
+class SearchParams(_Group):
+    "What a search over settings tries"
+    search_space: Annotated[list[Text], AfterValidator(distinct)] = Field(
+        description="Parameters tried: `name low high`, `name log low high`, or `name one|of|these`",
+        json_schema_extra={"expected": "a list of different lines such as `policy_lr log 0.0001 0.01`"})
+    search_sampler: Literal["tpe", "random"] = Field(description="How the next trial is chosen")
+    max_trials: int = Field(ge=1, le=10**6, description="Trials of a search in all, over all workers")
+    search_warmup_trials: int = Field(
+        ge=1, le=10**6, description="Finished trials before any trial is pruned; TPE draws as many at random")
+    search_storage: Text | None = Field(
+        description="URL of a database that holds the study; null is a journal file in output_dir")
+
 # %% ../nbs/00_params.ipynb #494f83a8
 RULES = (
     ("micro_batch_size must divide batch_size", ("micro_batch_size", "batch_size"),
@@ -250,7 +263,7 @@ def broken_rules(
             if not skip & set(names) and not holds(values)]
 
 # %% ../nbs/00_params.ipynb #6fcd20f3
-class Params(EvalParams, RunParams, RewardParams, OptimizerParams, MaskParams, ModelParams,
+class Params(EvalParams, SearchParams, RunParams, RewardParams, OptimizerParams, MaskParams, ModelParams,
              DataParams):
     "All parameters of a run; frozen, complete and checked"
 

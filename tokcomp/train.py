@@ -14,9 +14,11 @@ from .params import (ParamError, Params, check_processes, find_layer, load_param
 # %% ../nbs/08k_train.ipynb #86e4e22b
 def read_arguments(
     argv:list[str]|None=None, # Words of the command line; None takes this process's
+    prog:str='python -m tokcomp.train', # The command, for its help
+    what:str='Train a reconstructor and its policies, in one process or many.', # What it does, likewise
 ) -> Params:                  # The checked set
     "Layer the parameter files and options of a command line over base.yaml"
-    parser = argparse.ArgumentParser(prog='python -m tokcomp.train', description='Train a reconstructor and its policies, in one process or many.', allow_abbrev=False)
+    parser = argparse.ArgumentParser(prog=prog, description=what, allow_abbrev=False)
     parser.add_argument('-f', metavar='FILE', action='append', required=True,
                         help='a parameter file, by name or path; later ones win, base.yaml lies under all')
     for name, field in Params.model_fields.items():
