@@ -31,12 +31,18 @@ function shade(scale, x) {
 }
 // a line break shows as a sign and breaks the line
 const visible = text => text.replace(/\\r\\n|\\r|\\n/g, '↵\\n')
+// the blank before a word is not painted, so that words stand apart and no paint hangs over a line's end
+function ink(parent, text) {
+  const blank = text.match(/^[^\\S\\r\\n]+(?=\\S)/)?.[0] ?? ''
+  parent.textContent = blank
+  return element(parent, 'span', 'tc-ink', visible(text.slice(blank.length)))
+}
 function legend(parent, scale, from, to, extra) {
   const row = element(parent, 'div', 'tc-legend')
   element(row, 'span', '', from)
   element(row, 'span', 'tc-ramp', '', {'aria-hidden': 'true', style: `background:linear-gradient(90deg,${scale.join(',')})`})
   element(row, 'span', '', to)
-  for (const [name, text] of extra) element(row, 'span', 'tc-sample ' + name, text)
+  for (const [name, text] of extra) ink(element(row, 'span', name), text)
 }
 """
 
@@ -46,7 +52,7 @@ const MARKS = {k: 'kept', d: 'dropped', K: 'kept by hand', D: 'dropped by hand'}
 function tokenField(parent, model, tell) {
   const field = element(parent, 'div', 'tc-tokens', undefined, {role: 'group', 'aria-label':
     'Tokens. Arrow keys move, Enter or Space changes, K keeps, D drops, P leaves it to the policy.'})
-  let spans = [], shown = [], at = 0
+  let spans = [], inks = [], shown = [], at = 0
   function focus(i) {
     if (!spans.length) return
     spans[at]?.setAttribute('tabindex', '-1')
@@ -88,8 +94,9 @@ _TOKENS_DRAWN = """
   })
   function rebuild() {
     const all = document.createDocumentFragment()
-    spans = model.get('text').stretches.map((text, i) =>
-      element(all, 'span', 'tc-token', visible(text), {role: 'button', tabindex: i ? '-1' : '0'}))
+    const {stretches} = model.get('text')
+    spans = stretches.map((_, i) => element(all, 'span', 'tc-token', '', {role: 'button', tabindex: i ? '-1' : '0'}))
+    inks = spans.map((span, i) => ink(span, stretches[i]))
     shown = []; at = 0
     field.replaceChildren(all)
   }
@@ -102,7 +109,7 @@ _TOKENS_DRAWN = """
       if (shown[i] === now) continue
       shown[i] = now
       spans[i].className = `tc-token tc-${MARKS[marks[i]].replaceAll(' ', '-')}`
-      spans[i].style.background = shade(model.get('scales').keep, probs[i])
+      inks[i].style.background = shade(model.get('scales').keep, probs[i])
       const said = `${stretches[i].trim() || 'blank'}: ${MARKS[marks[i]]}, keep probability ${Math.round(100 * probs[i])} %`
       spans[i].title = said; spans[i].setAttribute('aria-label', said)
     }
@@ -141,8 +148,8 @@ function plot(parent, model) {
     element(svg, 'circle', 'tc-point', undefined, {cx: x(point[0]), cy: y(point[1]), r: 5})
     const key = element(place, 'div', 'tc-legend')
     element(key, 'span', '', '— policy’s masks, predicted')
-    element(key, 'span', '', '● this mask')
-    if (measured) element(key, 'span', '', '■ measured')
+    element(key, 'span', 'tc-blue', '● this mask')
+    if (measured) element(key, 'span', 'tc-brown', '■ measured')
   }
 }
 """
@@ -175,9 +182,9 @@ function restoredPanel(parent, model) {
     legend(panel, model.get('scales').cost, '0', '8 bits and more to put back', [['tc-missing', 'missing'], ['tc-extra', 'not in the original']])
     const text = element(panel, 'div', 'tc-tokens' + (old ? ' tc-old' : ''))
     for (const [mark, characters, bits] of pieces) {
-      const tag = {same: 'span', missing: 'del', extra: 'ins'}[mark], made = element(text, tag, `tc-piece tc-${mark}`, visible(characters))
+      const tag = {same: 'span', missing: 'del', extra: 'ins'}[mark], made = element(text, tag, `tc-piece tc-${mark}`), inked = ink(made, characters)
       if (bits === null) { made.title = 'not in the original'; continue }
-      made.style.background = shade(model.get('scales').cost, bits / 8)
+      inked.style.background = shade(model.get('scales').cost, bits / 8)
       made.title = `${mark === 'missing' ? 'missing, ' : ''}${bits.toFixed(1)} bits`
     }
   }
@@ -196,7 +203,7 @@ function render({model, el, signal}) {
   const columns = element(root, 'div', 'tc-columns'), main = element(columns, 'div', 'tc-main'), side = element(columns, 'div', 'tc-side')
   legend(main, model.get('scales').keep, 'keep probability 0', '1', [['tc-dropped', 'dropped'], ['tc-kept-by-hand', 'kept by hand'], ['tc-dropped-by-hand', 'dropped by hand']])
   const field = tokenField(main, model, tell), figures = element(side, 'dl', 'tc-figures')
-  const drawPlot = plot(side, model), drawCompressed = compressedPanel(root, model), drawRestored = restoredPanel(root, model)
+  const drawPlot = plot(side, model), drawCompressed = compressedPanel(main, model), drawRestored = restoredPanel(root, model)
   function drawMask() {
     field.draw(); drawCompressed(); drawPlot()
     figures.replaceChildren()
@@ -220,19 +227,19 @@ _CSS = """
 .tc h4 { margin: 0; font-size: 1rem } .tc p { margin: .3rem 0 }
 .tc-columns { display: flex; flex-wrap: wrap; gap: 1rem 1.5rem } .tc-main { flex: 3 1 26rem; min-width: 0 } .tc-side { flex: 1 1 18rem; max-width: 24rem }
 .tc-tokens { white-space: pre-wrap; overflow-wrap: anywhere; max-height: 26rem; overflow-y: auto; padding: .2rem }
-.tc-token, .tc-piece { color: #000; border-radius: 3px; padding: 1px 0; box-shadow: inset -1px 0 #fff8 } .tc-token { cursor: pointer }
+.tc-token { cursor: pointer } .tc-ink { color: #000; border-radius: 3px; padding: 1px 0 }
 .tc-token:focus { outline: 3px solid #0b57a4; outline-offset: 1px; position: relative }
-.tc-dropped, .tc-dropped-by-hand { text-decoration: line-through 2px; color: #4d4d4d }
-.tc-kept-by-hand { box-shadow: inset 0 0 0 2px #000; font-weight: 600 } .tc-dropped-by-hand { box-shadow: inset 0 0 0 1px #000; border-bottom: 2px dashed #000 }
-.tc-missing { text-decoration: line-through 2px; border: 1px dashed #000; color: #000 }
-.tc-extra { text-decoration: none; font-style: italic; background: #fff; color: #000; border: 2px solid #0b57a4 }
+.tc-dropped .tc-ink, .tc-dropped-by-hand .tc-ink { text-decoration: line-through 2px; color: #4d4d4d }
+.tc-kept-by-hand .tc-ink { box-shadow: 0 0 0 2px #000; font-weight: 600 } .tc-dropped-by-hand .tc-ink { outline: 2px dashed #000 }
+.tc-piece { text-decoration: none } .tc-missing .tc-ink { text-decoration: line-through 2px; color: #4d4d4d }
+.tc-extra .tc-ink { font-style: italic; background: #e8f1fb; border-bottom: 2px solid #0b57a4 }
 .tc-old { opacity: .45 }
 .tc-legend { display: flex; flex-wrap: wrap; align-items: center; gap: .2rem .6rem; font-size: .85rem; margin: .2rem 0 }
 .tc-ramp { width: 8rem; height: .8rem; border: 1px solid #767676 }
-.tc-sample { border-radius: 3px; padding: 0 .35rem; line-height: 1.4; background: #fff }
-.tc-sample.tc-dropped, .tc-sample.tc-dropped-by-hand { background: #ffffd9 } .tc-sample.tc-kept-by-hand { background: #7fcdbb; color: #000 }
+.tc-legend .tc-ink { padding: 0 .35rem } .tc-legend .tc-dropped .tc-ink, .tc-legend .tc-dropped-by-hand .tc-ink { background: #ffffd9 }
+.tc-legend .tc-kept-by-hand .tc-ink { background: #7fcdbb } .tc-legend .tc-missing .tc-ink { background: #fdd49e } .tc-blue { color: #0b57a4 } .tc-brown { color: #b3420a }
 .tc-figures { display: grid; grid-template-columns: auto 1fr; gap: 0 .8rem; margin: 0 0 .5rem; font-variant-numeric: tabular-nums }
-.tc-figures dd { margin: 0; font-weight: 600 } .tc-plot svg { width: 100%; max-width: 24rem; font-size: 11px } .tc-plot text { fill: currentColor }
+.tc .tc-figures dt, .tc .tc-figures dd { float: none; width: auto; margin: 0; padding: 0; font-weight: 400 } .tc .tc-figures dd { font-weight: 600 } .tc-plot svg { width: 100%; max-width: 24rem; font-size: 11px } .tc-plot text { fill: currentColor }
 .tc-grid { stroke: #8884; stroke-width: 1 } .tc-curve { fill: none; stroke: currentColor; stroke-width: 1.5 }
 .tc-point { fill: #0b57a4; stroke: #fff; stroke-width: 1.5 } .tc-measured { fill: #b3420a; stroke: #fff; stroke-width: 1.5 }
 .tc-head { display: flex; align-items: center; gap: .8rem; margin-top: .6rem } .tc-copy { font: inherit; padding: 0 .7rem; cursor: pointer }
