@@ -181,6 +181,6 @@ def test_a_kernel_that_was_restarted(shown):
     if page.kind != "jupyterlab": pytest.skip("nobody can restart the kernel of a Voilà page")
     page.get_by_role("menuitem", name="Kernel", exact=True).click()
     page.get_by_role("menuitem", name=re.compile("^Restart Kernel…")).click()
-    page.get_by_role("button", name=re.compile("Restart")).last.click()
+    page.locator(".jp-Dialog .jp-mod-accept").click()
     lost = w.root.locator(".tc-lost")
     w.wait(lambda: "does not answer" in (lost.text_content() or ""), 30)
