@@ -98,7 +98,7 @@ def test_a_hand_on_a_token_by_mouse_and_by_keyboard(shown, c):
     w.after(lambda: page.keyboard.press("d"))
     w.after(lambda: page.keyboard.press("d"))                     # twice: JupyterLab would delete the cell
     assert w.tokens()[1][1] == "D" and page.locator(".jp-Cell").count() == cells
-    assert "dropped by hand, keep probability" in w.root.locator(".tc-token").nth(1).get_attribute("aria-label")
+    assert ": dropped by hand, keep probability" in w.root.locator(".tc-token").nth(1).get_attribute("aria-label")
     w.after(lambda: page.keyboard.press("k"))
     assert w.tokens()[1][1] == "K"
     w.after(lambda: page.keyboard.press("p"))

@@ -92,6 +92,16 @@ _TOKENS_DRAWN = """
     const i = spans.indexOf(event.target.closest('.tc-token'))
     if (i >= 0) { focus(i); decide('next') }
   })
+  // said where somebody looks: names of five hundred buttons at each step of a slider would take longer than the step
+  const spoken = i => `${model.get('text').stretches[i].trim() || 'blank'}: ${MARKS[model.get('mask').marks[i]]}`
+  function describe(i) {
+    const said = `${spoken(i)}, keep probability ${Math.round(100 * model.get('mask').probs[i])} %`
+    spans[i].title = said; spans[i].setAttribute('aria-label', said)
+  }
+  for (const name of ['mouseover', 'focusin']) field.addEventListener(name, event => {
+    const i = spans.indexOf(event.target.closest('.tc-token'))
+    if (i >= 0) describe(i)
+  })
   function rebuild() {
     const all = document.createDocumentFragment()
     const {stretches} = model.get('text')
@@ -108,11 +118,11 @@ _TOKENS_DRAWN = """
       const now = marks[i] + probs[i]
       if (shown[i] === now) continue
       shown[i] = now
-      spans[i].className = `tc-token tc-${MARKS[marks[i]].replaceAll(' ', '-')}`
+      const name = `tc-token tc-${MARKS[marks[i]].replaceAll(' ', '-')}`
+      if (spans[i].className !== name) { spans[i].className = name; spans[i].setAttribute('aria-label', spoken(i)) }
       inks[i].style.background = shade(model.get('scales').keep, probs[i])
-      const said = `${stretches[i].trim() || 'blank'}: ${MARKS[marks[i]]}, keep probability ${Math.round(100 * probs[i])} %`
-      spans[i].title = said; spans[i].setAttribute('aria-label', said)
     }
+    if (field.contains(document.activeElement)) describe(at)
   }
   return {rebuild, draw}
 }
@@ -203,7 +213,7 @@ function render({model, el, signal}) {
   const columns = element(root, 'div', 'tc-columns'), main = element(columns, 'div', 'tc-main'), side = element(columns, 'div', 'tc-side')
   legend(main, model.get('scales').keep, 'keep probability 0', '1', [['tc-dropped', 'dropped'], ['tc-kept-by-hand', 'kept by hand'], ['tc-dropped-by-hand', 'dropped by hand']])
   const field = tokenField(main, model, tell), figures = element(side, 'dl', 'tc-figures')
-  const drawPlot = plot(side, model), drawCompressed = compressedPanel(main, model), drawRestored = restoredPanel(root, model)
+  const drawPlot = plot(side, model), drawCompressed = compressedPanel(main, model), drawRestored = restoredPanel(main, model)
   function drawMask() {
     field.draw(); drawCompressed(); drawPlot()
     figures.replaceChildren()
@@ -239,7 +249,7 @@ _CSS = """
 .tc-legend .tc-ink { padding: 0 .35rem } .tc-legend .tc-dropped .tc-ink, .tc-legend .tc-dropped-by-hand .tc-ink { background: #ffffd9 }
 .tc-legend .tc-kept-by-hand .tc-ink { background: #7fcdbb } .tc-legend .tc-missing .tc-ink { background: #fdd49e } .tc-blue { color: #0b57a4 } .tc-brown { color: #b3420a }
 .tc-figures { display: grid; grid-template-columns: auto 1fr; gap: 0 .8rem; margin: 0 0 .5rem; font-variant-numeric: tabular-nums }
-.tc .tc-figures dt, .tc .tc-figures dd { float: none; width: auto; margin: 0; padding: 0; font-weight: 400 } .tc .tc-figures dd { font-weight: 600 } .tc-plot svg { width: 100%; max-width: 24rem; font-size: 11px } .tc-plot text { fill: currentColor }
+.tc .tc-figures dt, .tc .tc-figures dd { float: none; width: auto; margin: 0; padding: 0; font-weight: 400 } .tc .tc-figures dt { grid-column: 1 } .tc .tc-figures dd { font-weight: 600; grid-column: 2 } .tc-plot svg { width: 100%; max-width: 24rem; font-size: 11px } .tc-plot text { fill: currentColor }
 .tc-grid { stroke: #8884; stroke-width: 1 } .tc-curve { fill: none; stroke: currentColor; stroke-width: 1.5 }
 .tc-point { fill: #0b57a4; stroke: #fff; stroke-width: 1.5 } .tc-measured { fill: #b3420a; stroke: #fff; stroke-width: 1.5 }
 .tc-head { display: flex; align-items: center; gap: .8rem; margin-top: .6rem } .tc-copy { font: inherit; padding: 0 .7rem; cursor: pointer }
