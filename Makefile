@@ -6,7 +6,7 @@ BIN := .venv/bin
 OFFLINE := HF_HUB_OFFLINE=1 HF_DATASETS_OFFLINE=1 TOKENIZERS_PARALLELISM=false
 
 .DEFAULT_GOAL := help
-.PHONY: help setup report report-compressor report-hyperopt ship check-reports test docs lab export readme clean-notebooks check-clean hooks pins report-limits
+.PHONY: help setup report report-compressor report-hyperopt ship check-reports test docs lab export readme clean-notebooks check-clean hooks pins report-limits demo screenshots
 
 help: ## list the targets
 	@grep -E '^[a-z-]+:.*## ' Makefile | sort | while IFS= read -r line; do \
@@ -37,13 +37,19 @@ check-reports: setup ## say which reports are older than the code
 
 test: setup ## run every notebook of the package, then the tests
 	@$(OFFLINE) OMP_NUM_THREADS=1 $(BIN)/nbdev_test --path nbs --n_workers 2 --skip_folder_re '^([_.]|runs$$)'
-	@$(OFFLINE) $(BIN)/python -m pytest -q -n 2 tests
+	@$(OFFLINE) $(BIN)/python -m pytest -q -n 2 --dist loadgroup tests
 
 docs: setup ## build the site of notebooks and reference pages: _docs/html/index.html
 	@$(BIN)/python docs/build.py
 
 lab: setup ## open the notebooks in JupyterLab
 	@$(BIN)/python -m jupyterlab nbs
+
+demo: setup ## serve the masking widget as a page, until Ctrl-C
+	@$(BIN)/python -m voila nbs/runs/demo.ipynb
+
+screenshots: setup ## picture the widget and time it in a browser: reports/demo/index.html
+	@$(BIN)/python tests/screenshots.py
 
 export: setup ## write the package from the notebooks
 	@$(BIN)/nbdev_export
