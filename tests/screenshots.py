@@ -77,8 +77,7 @@ def pictures(chromium, kind, folder, home):
         w.restore()
         seconds = time.perf_counter() - start
         page.locator(".tc-head button").focus()
-        sharp = dict(width=page.viewport_size["width"], height=1150, deviceScaleFactor=1.5, mobile=False)
-        page.context.new_cdp_session(page).send("Emulation.setDeviceMetricsOverride", sharp)
+        page.set_viewport_size(dict(width=page.viewport_size["width"], height=1250 if kind == "jupyterlab" else 1020))
         page.locator(".widget-dropdown").scroll_into_view_if_needed()
         page.wait_for_timeout(500)
         page.screenshot(path=folder / f"{kind}.png")

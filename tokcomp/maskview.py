@@ -239,9 +239,9 @@ _CSS = """
 .tc-tokens { white-space: pre-wrap; overflow-wrap: anywhere; max-height: 26rem; overflow-y: auto; padding: .2rem; contain: content }
 .tc-token { cursor: pointer } .tc-ink { color: #000; border-radius: 3px; padding: 1px 0 }
 .tc-token:focus { outline: 3px solid #0b57a4; outline-offset: 1px; position: relative }
-.tc-dropped .tc-ink, .tc-dropped-by-hand .tc-ink { text-decoration: line-through 2px; color: #4d4d4d }
+.tc-dropped .tc-ink, .tc-dropped-by-hand .tc-ink { text-decoration: line-through 2px; color: #333 }
 .tc-kept-by-hand .tc-ink { box-shadow: 0 0 0 2px #000; font-weight: 600 } .tc-dropped-by-hand .tc-ink { outline: 2px dashed #000 }
-.tc-piece { text-decoration: none } .tc-missing .tc-ink { text-decoration: line-through 2px; color: #4d4d4d }
+.tc-piece { text-decoration: none } .tc-missing .tc-ink { text-decoration: line-through 2px; color: #333 }
 .tc-extra .tc-ink { font-style: italic; background: #e8f1fb; border-bottom: 2px solid #0b57a4 }
 .tc-old { opacity: .45 }
 .tc-legend { display: flex; flex-wrap: wrap; align-items: center; gap: .2rem .6rem; font-size: .85rem; margin: .2rem 0 }
