@@ -62,7 +62,7 @@ def pictures(chromium, kind, folder, home):
     "One server's pictures and times"
     notebook = browser.demo_copy(home / kind)
     with getattr(browser, kind)(notebook) as url:
-        page = chromium.new_page(viewport=dict(width=1400 if kind == "jupyterlab" else 1100, height=1000), device_scale_factor=1.5)
+        page = chromium.new_page(viewport=dict(width=1400 if kind == "jupyterlab" else 1100, height=1000))
         page.goto(url, wait_until="commit")
         if kind == "jupyterlab":
             browser.run_all(page)
@@ -77,7 +77,7 @@ def pictures(chromium, kind, folder, home):
         w.restore()
         seconds = time.perf_counter() - start
         page.locator(".tc-head button").focus()
-        page.set_viewport_size(dict(width=page.viewport_size["width"], height=1150))
+        page.set_viewport_size(dict(width=page.viewport_size["width"], height=1250 if kind == "jupyterlab" else 1020))
         page.locator(".widget-dropdown").scroll_into_view_if_needed()
         page.wait_for_timeout(500)
         page.screenshot(path=folder / f"{kind}.png")

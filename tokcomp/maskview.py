@@ -236,20 +236,20 @@ _CSS = """
 .tc { font: 15px/1.7 system-ui, sans-serif; color: var(--jp-ui-font-color1, #1b1b1b); max-width: 76rem }
 .tc h4 { margin: 0; font-size: 1rem } .tc p { margin: .3rem 0 }
 .tc-columns { display: flex; flex-wrap: wrap; gap: 1rem 1.5rem } .tc-main { flex: 3 1 26rem; min-width: 0 } .tc-side { flex: 1 1 18rem; max-width: 24rem }
-.tc-tokens { white-space: pre-wrap; overflow-wrap: anywhere; max-height: 26rem; overflow-y: auto; padding: .2rem }
+.tc-tokens { white-space: pre-wrap; overflow-wrap: anywhere; max-height: 26rem; overflow-y: auto; padding: .2rem; contain: content }
 .tc-token { cursor: pointer } .tc-ink { color: #000; border-radius: 3px; padding: 1px 0 }
 .tc-token:focus { outline: 3px solid #0b57a4; outline-offset: 1px; position: relative }
-.tc-dropped .tc-ink, .tc-dropped-by-hand .tc-ink { text-decoration: line-through 2px; color: #4d4d4d }
+.tc-dropped .tc-ink, .tc-dropped-by-hand .tc-ink { text-decoration: line-through 2px; color: #333 }
 .tc-kept-by-hand .tc-ink { box-shadow: 0 0 0 2px #000; font-weight: 600 } .tc-dropped-by-hand .tc-ink { outline: 2px dashed #000 }
-.tc-piece { text-decoration: none } .tc-missing .tc-ink { text-decoration: line-through 2px; color: #4d4d4d }
+.tc-piece { text-decoration: none } .tc-missing .tc-ink { text-decoration: line-through 2px; color: #333 }
 .tc-extra .tc-ink { font-style: italic; background: #e8f1fb; border-bottom: 2px solid #0b57a4 }
 .tc-old { opacity: .45 }
 .tc-legend { display: flex; flex-wrap: wrap; align-items: center; gap: .2rem .6rem; font-size: .85rem; margin: .2rem 0 }
 .tc-ramp { width: 8rem; height: .8rem; border: 1px solid #767676 }
 .tc-legend .tc-ink { padding: 0 .35rem } .tc-legend .tc-dropped .tc-ink, .tc-legend .tc-dropped-by-hand .tc-ink { background: #ffffd9 }
 .tc-legend .tc-kept-by-hand .tc-ink { background: #7fcdbb } .tc-legend .tc-missing .tc-ink { background: #fdd49e } .tc-blue { color: #0b57a4 } .tc-brown { color: #b3420a }
-.tc-figures { display: grid; grid-template-columns: auto 1fr; gap: 0 .8rem; margin: 0 0 .5rem; font-variant-numeric: tabular-nums }
-.tc .tc-figures dt, .tc .tc-figures dd { float: none; width: auto; margin: 0; padding: 0; font-weight: 400 } .tc .tc-figures dt { grid-column: 1 } .tc .tc-figures dd { font-weight: 600; grid-column: 2 } .tc-plot svg { width: 100%; max-width: 24rem; font-size: 11px } .tc-plot text { fill: currentColor }
+.tc dl.tc-figures { display: grid; grid-template-columns: auto 1fr; gap: 0 .8rem; margin: 0 0 .5rem; font-variant-numeric: tabular-nums }
+.tc dl.tc-figures > dt, .tc dl.tc-figures > dd { float: none; width: auto; margin: 0; padding: 0; font-weight: 400 } .tc dl.tc-figures > dt { grid-column: 1 } .tc dl.tc-figures > dd { font-weight: 600; grid-column: 2 } .tc-plot svg { width: 100%; max-width: 24rem; font-size: 11px } .tc-plot text { fill: currentColor }
 .tc-grid { stroke: #8884; stroke-width: 1 } .tc-curve { fill: none; stroke: currentColor; stroke-width: 1.5 }
 .tc-point { fill: #0b57a4; stroke: #fff; stroke-width: 1.5 } .tc-measured { fill: #b3420a; stroke: #fff; stroke-width: 1.5 }
 .tc-head { display: flex; align-items: center; gap: .8rem; margin-top: .6rem } .tc-copy { font: inherit; padding: 0 .7rem; cursor: pointer }
