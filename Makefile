@@ -6,7 +6,7 @@ BIN := .venv/bin
 OFFLINE := HF_HUB_OFFLINE=1 HF_DATASETS_OFFLINE=1 TOKENIZERS_PARALLELISM=false
 
 .DEFAULT_GOAL := help
-.PHONY: help setup report report-compressor ship check-reports test lab export readme clean-notebooks check-clean hooks pins
+.PHONY: help setup report report-compressor report-speed peers ship check-reports test lab export readme clean-notebooks check-clean hooks pins
 
 help: ## list the targets
 	@grep -E '^[a-z-]+:.*## ' Makefile | sort | while IFS= read -r line; do \
@@ -22,6 +22,12 @@ report: setup ## run a profile's notebooks and write reports/PROFILE/index.html
 
 report-compressor: setup ## measure the compressor that ships: reports/compressor/index.html
 	@$(BIN)/python -m tokcomp.reports compressor --notebooks compressor
+
+report-speed: setup ## time the compressor beside others and the wait for a first token: reports/speed/index.html
+	@$(BIN)/python -m tokcomp.reports speed --notebooks speed $(if $(P),-p $(P))
+
+peers: setup ## install the other compressor that reports compare with, in an environment of its own
+	@$(BIN)/python -m tokcomp.peers install
 
 ship: setup ## put a run's trained weights into the package: make ship PROFILE=cpu
 	@$(BIN)/python -c "import sys; from tokcomp.weights import ship; print(ship(*sys.argv[1:]))" runs/$(PROFILE)/trained $(PROFILE)

@@ -215,7 +215,7 @@ class EvalParams(_Group):
     insertion_penalty: float = Field(
         ge=0, le=100, description="Cost of an inserted token when restoring, nats")
     speed_seconds: float = Field(
-        gt=0, le=86400, description="A length at which a compressor would take longer is not timed")
+        gt=0, le=86400, description="A length at which a call would take longer is not timed")
     bootstrap_samples: int = Field(
         ge=100, le=10_000_000, description="Resamples behind a confidence interval")
     confidence: float = Field(gt=0, lt=1, description="Level of the confidence intervals")
