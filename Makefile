@@ -6,7 +6,7 @@ BIN := .venv/bin
 OFFLINE := HF_HUB_OFFLINE=1 HF_DATASETS_OFFLINE=1 TOKENIZERS_PARALLELISM=false
 
 .DEFAULT_GOAL := help
-.PHONY: help setup report report-compressor report-hyperopt ship check-reports test docs lab export readme clean-notebooks check-clean hooks pins report-limits demo screenshots
+.PHONY: help setup report report-compressor report-hyperopt ship check-reports test docs lab export readme clean-notebooks check-clean hooks pins report-limits demo screenshots report-speed peers
 
 help: ## list the targets
 	@grep -E '^[a-z-]+:.*## ' Makefile | sort | while IFS= read -r line; do \
@@ -28,6 +28,12 @@ report-hyperopt: setup ## search over settings: reports/hyperopt/index.html, run
 
 report-limits: setup ## how far the policy is from searched and from exact optima: reports/limits/index.html
 	@$(BIN)/python -m tokcomp.reports limits --notebooks limits $(if $(P),-p $(P))
+
+report-speed: setup ## time the compressor beside others and the wait for a first token: reports/speed/index.html
+	@$(BIN)/python -m tokcomp.reports speed --notebooks speed $(if $(P),-p $(P))
+
+peers: setup ## install the other compressor that reports compare with, in an environment of its own
+	@$(BIN)/python -m tokcomp.peers install
 
 ship: setup ## put a run's trained weights into the package: make ship PROFILE=cpu
 	@$(BIN)/python -c "import sys; from tokcomp.weights import ship; print(ship(*sys.argv[1:]))" runs/$(PROFILE)/trained $(PROFILE)

@@ -85,3 +85,18 @@ def test_every_profile_runs(profile, tmp_path):
     page = next(tmp_path.glob("*/index.html")).read_text()
     assert "DRY RUN" in page.upper()
     assert profile_params(profile).profile == profile
+
+
+def test_speed_is_measured_and_a_missing_peer_is_said(tmp_path):
+    (tmp_path / "some.txt").write_text((ROOT / "README.md").read_text(encoding="utf-8"), encoding="utf-8")
+    done = run("-m", "tokcomp.reports", "integration", "--notebooks", "speed", "--out", tmp_path, "-p",
+               f"output_dir=runs/test-{os.getpid()}-speed", f"corpus={tmp_path / 'some.txt'}", "eval_peers=[llmlingua]",
+               env=dict(os.environ, TOKCOMP_CACHE=str(tmp_path / "cache")))
+    assert done.returncode == 0, done.stderr[-3000:]
+    found = json.loads((tmp_path / "integration/speed.json").read_text())
+    assert "not installed: python -m tokcomp.peers install" in found["failed"]["llmlingua"]
+    assert {"tokenizer", "policy", "compressor", "surprisal, tiny", "llmlingua-2 small (random weights)"} == {
+        o["method"] for o in found["compressing"]}
+    assert all(o["ms_per_1000_tokens"] > 0 for o in found["compressing"])
+    compressed = [o for o in found["answering"] if o["keep_rate"] < 1]
+    assert compressed and all(o["prompt_tokens"] < o["full_tokens"] and o["cache_ratio"] > 1 for o in compressed)

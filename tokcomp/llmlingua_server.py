@@ -47,7 +47,7 @@ def answer(
 ) -> dict:        # For a line
     "Do what a request asks"
     start = time.perf_counter()
-    if 'probe' in request: return dict(nats=float(compressor.get_ppl(request['probe'])))
+    if 'probe' in request: return dict(nats=compressor.get_ppl(request['probe'], granularity='token').tolist())
     texts = [compress(compressor, o, request['rate']) for o in request['texts']]
     return dict(texts=texts, seconds=time.perf_counter() - start)
 

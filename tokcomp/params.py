@@ -217,7 +217,7 @@ class EvalParams(_Group):
     search_masks: int = Field(ge=16, le=1_000_000, description=(
         "Masks scored in the search for a text's best one, half of them from random starts"))
     speed_seconds: float = Field(
-        gt=0, le=86400, description="A length at which a compressor would take longer is not timed")
+        gt=0, le=86400, description="A length at which a call would take longer is not timed")
     bootstrap_samples: int = Field(
         ge=100, le=10_000_000, description="Resamples behind a confidence interval")
     confidence: float = Field(gt=0, lt=1, description="Level of the confidence intervals")
