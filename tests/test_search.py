@@ -67,8 +67,9 @@ def test_two_workers_one_of_them_killed(tmp_path):
 def test_hyperopt_notebook(tmp_path):
     out = f"runs/test-{os.getpid()}-hyperopt"
     try:
-        done = subprocess.run([sys.executable, "-m", "tokcomp.reports", "integration", "--out", str(tmp_path), "--notebooks", "hyperopt",
-                               "-p", f"output_dir={out}", "max_documents=40"], cwd=ROOT, capture_output=True, text=True)
+        done = subprocess.run([sys.executable, "-m", "tokcomp.reports", "integration", "--out", str(tmp_path),
+                               "--notebooks", "hyperopt", "-p", f"output_dir={out}", "max_documents=40"],
+                              cwd=ROOT, capture_output=True, text=True)
         assert done.returncode == 0, done.stderr[-3000:]
         made = tmp_path / "integration"
         assert {"history.png", "curves.png"} <= {o.name for o in (made / "figures").iterdir()}

@@ -7,7 +7,7 @@ __all__ = ['SEARCHABLE', 'COUNTED', 'read_line', 'read_space', 'open_study', 'ma
            'trial_params', 'run_trial', 'search', 'write_best', 'main']
 
 # %% ../nbs/08l_search.ipynb #6e18001e
-import os, socket, sys
+import os, socket, sys, time
 from contextlib import ExitStack
 from pathlib import Path
 import optuna
@@ -19,7 +19,8 @@ from .checkpoint import check_compatible, written_aside
 from .interrupts import FolderInUse, Stopped, sole_run
 from .logs import read_logs
 from .params import (MaskParams, ModelParams, OptimizerParams, ParamError, Params, RewardParams, SearchParams,
-                            params_folder, parse_overrides, read_layer, replace_params, type_text, unknown_text, yaml_text)
+                            params_folder, parse_overrides, phase_steps, read_layer, replace_params, type_text, unknown_text,
+                            yaml_text)
 from .pipeline import device_for, last_validation, output_folder, prepared, train_policy, train_reconstructor
 from .train import read_arguments
 from .trainer import NonFiniteError
@@ -65,7 +66,8 @@ def read_space(
     return space
 
 # %% ../nbs/08l_search.ipynb #246530b5
-_FREE = {*SearchParams.model_fields, 'profile', 'output_dir', 'device', 'dtype', 'threads', 'resume', 'micro_batch_size', 'accumulation_steps'}
+_FREE = {*SearchParams.model_fields, 'profile', 'output_dir', 'device', 'dtype', 'threads', 'resume', 'micro_batch_size',
+         'accumulation_steps'}
 
 def open_study(
     params:Params, # A checked set
@@ -73,7 +75,9 @@ def open_study(
     "The study of a run, begun or gone on with"
     folder, space = output_folder(params), read_space(params)
     storage = params.search_storage or JournalStorage(JournalFileBackend(str(folder/'study.journal')))
-    pruner = optuna.pruners.MedianPruner(n_startup_trials=params.search_warmup_trials)
+    # a first quarter tells of learning rates that rise, not of where they lead
+    pruner = optuna.pruners.MedianPruner(n_startup_trials=params.search_warmup_trials,
+                                         n_warmup_steps=sum(phase_steps(params).values())//4)
     fixed = {k: v for k, v in params.model_dump().items() if k not in _FREE | set(space)}
     fixed['search_space'] = params.search_space
     with FileLock(folder/'.search.lock'):
@@ -104,16 +108,17 @@ def trial_folder(
 def take_over(
     study:optuna.Study,
     root:Path, # The study's folder
-) -> None:
+) -> int:      # Trials that others on this machine are training
     "Queue again what workers of this machine left behind"
-    here = socket.gethostname()
+    here, at_work = socket.gethostname(), 0
     for o in study.get_trials(deepcopy=False, states=(TrialState.RUNNING,)):
         if o.user_attrs.get('host', here) != here: continue
         try:
             with sole_run(trial_folder(root, o)):
                 study.tell(o.number, state=TrialState.FAIL)
                 study.enqueue_trial(o.params, user_attrs={'run': o.user_attrs.get('run', o.number)})
-        except FolderInUse: pass
+        except FolderInUse: at_work += 1
+    return at_work
 
 def trial_params(
     params:Params, # The study's
@@ -159,18 +164,20 @@ def search(
     device,             # From `device_for`
     progress:bool=True, # Show progress bars?
 ) -> optuna.Study:
-    "Work on a study until `max_trials` are done or under way with others"
+    "Work on a study until `max_trials` are done; what others on this machine leave behind is done too"
     study, space, root = open_study(params), read_space(params), output_folder(params)
     while True:
         with ExitStack() as held:
             with FileLock(root/'.search.lock'):
-                take_over(study, root)
-                if len(study.get_trials(deepcopy=False, states=COUNTED)) >= params.max_trials: return study
-                study.sampler = make_sampler(params, len(study.get_trials(deepcopy=False)))
-                trial = study.ask(space)
-                trial.set_user_attr('host', socket.gethostname())
-                held.enter_context(sole_run(trial_folder(root, trial)))
-            run_trial(params, study, trial, data, device, progress)
+                at_work, trial = take_over(study, root), None
+                if len(study.get_trials(deepcopy=False, states=COUNTED)) < params.max_trials:
+                    study.sampler = make_sampler(params, len(study.get_trials(deepcopy=False)))
+                    trial = study.ask(space)
+                    trial.set_user_attr('host', socket.gethostname())
+                    held.enter_context(sole_run(trial_folder(root, trial)))
+            if trial: run_trial(params, study, trial, data, device, progress)
+            elif at_work: time.sleep(2)                    # one of them may die yet
+            else: return study
 
 # %% ../nbs/08l_search.ipynb #966830cf
 def write_best(
@@ -182,9 +189,11 @@ def write_best(
     name = f'{params.profile}-best'
     found = replace_params(params, **study.best_params, profile=name, output_dir=f'runs/{name}')
     base = read_layer(params_folder()/'base.yaml')[0]
-    lines = [f'{k}: {yaml_text(v)}' for k, v in found.model_dump().items() if v != base[k] and k not in SearchParams.model_fields]
+    differ = {k: v for k, v in found.model_dump(exclude=set(SearchParams.model_fields)).items() if v != base[k]}
+    lines = [f'{k}: {yaml_text(v)}' for k, v in differ.items()]
     n = len(study.get_trials(deepcopy=False, states=(TrialState.COMPLETE, TrialState.PRUNED)))
-    head = f'# Best of {n} trials of study {params.profile}: validation distortion {study.best_value:.4f} bits/token (trial {study.best_trial.number}).'
+    head = (f'# Best of {n} trials of study {params.profile}: trial {study.best_trial.number}, '
+            f'validation distortion {study.best_value:.4f} bits/token.')
     with written_aside(Path(path)) as aside:
         aside.write_text('\n'.join([head, *lines]) + '\n', encoding='utf-8')
         os.replace(aside, path)
