@@ -6,7 +6,7 @@
 __all__ = ['WINDOW', 'load_compressor', 'compress', 'answer', 'serve', 'main']
 
 # %% ../nbs/13a_llmlingua_server.ipynb #9cc49a1b
-import json, os, sys, time
+import ctypes, json, os, sys, time
 from importlib.metadata import version
 
 # %% ../nbs/13a_llmlingua_server.ipynb #46f2f9ff
@@ -61,6 +61,8 @@ def serve(
         request = json.loads(line)
         try: found = answer(compressor, request)
         except Exception as e: found = dict(error=f'{type(e).__name__}: {e}')   # whatever the package raises is an answer
+        try: ctypes.CDLL(None).malloc_trim(0)          # so that the memory of the next call can be seen from outside
+        except (OSError, AttributeError, TypeError): pass
         print(json.dumps(dict(id=request['id'], **found)), file=out, flush=True)
 
 def main(

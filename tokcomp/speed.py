@@ -7,7 +7,7 @@ __all__ = ['ENCODERS', 'median_seconds', 'working_memory', 'megabytes', 'Latency
            'generate_timed', 'break_even']
 
 # %% ../nbs/13b_speed.ipynb #d9009ffe
-import math, re, time
+import ctypes, math, re, time
 from pathlib import Path
 import numpy as np, torch
 from torch import nn
@@ -35,6 +35,11 @@ def median_seconds(
     return {name: float(np.median(o)) for name, o in times.items()}
 
 # %% ../nbs/13b_speed.ipynb #ab09fff2
+def _give_back():
+    "Return freed memory to the system, where the C library can"
+    try: ctypes.CDLL(None).malloc_trim(0)
+    except (OSError, AttributeError, TypeError): pass
+
 def _status(pid, key): # MB
     return int(re.search(rf'{key}:\s+(\d+)', Path(f'/proc/{pid}/status').read_text())[1])*1024/1e6
 
@@ -43,6 +48,7 @@ def working_memory(
     pid:int|str='self', # The process in which it works
 ) -> float:          # MB (10^6 bytes) resident at most during the call, beyond those before; nan where it cannot be known
     "Memory that a call takes"
+    _give_back()
     try:
         Path(f'/proc/{pid}/clear_refs').write_text('5')
         before = _status(pid, 'VmRSS')
