@@ -6,7 +6,7 @@ BIN := .venv/bin
 OFFLINE := HF_HUB_OFFLINE=1 HF_DATASETS_OFFLINE=1 TOKENIZERS_PARALLELISM=false
 
 .DEFAULT_GOAL := help
-.PHONY: help setup report report-compressor report-hyperopt ship check-reports rerun test docs lab export readme clean-notebooks check-clean hooks pins report-limits
+.PHONY: help setup report report-compressor report-hyperopt ship check-reports rerun test docs lab export readme clean-notebooks check-clean hooks pins report-limits demo screenshots report-speed peers
 
 help: ## list the targets
 	@grep -E '^[a-z-]+:.*## ' Makefile | sort | while IFS= read -r line; do \
@@ -27,7 +27,13 @@ report-hyperopt: setup ## search over settings: reports/hyperopt/index.html, run
 	@$(BIN)/python -m tokcomp.reports hyperopt --notebooks hyperopt $(if $(P),-p $(P))
 
 report-limits: setup ## how far the policy is from searched and from exact optima: reports/limits/index.html
-	@$(BIN)/python -m tokcomp.reports limits --notebooks limits
+	@$(BIN)/python -m tokcomp.reports limits --notebooks limits $(if $(P),-p $(P))
+
+report-speed: setup ## time the compressor beside others and the wait for a first token: reports/speed/index.html
+	@$(BIN)/python -m tokcomp.reports speed --notebooks speed $(if $(P),-p $(P))
+
+peers: setup ## install the other compressor that reports compare with, in an environment of its own
+	@$(BIN)/python -m tokcomp.peers install
 
 ship: setup ## put a run's trained weights into the package: make ship PROFILE=cpu
 	@$(BIN)/python -c "import sys; from tokcomp.weights import ship; print(ship(*sys.argv[1:]))" runs/$(PROFILE)/trained $(PROFILE)
@@ -40,13 +46,19 @@ rerun: setup ## make a report again and compare: make rerun MANIFEST=reports/nan
 
 test: setup ## run every notebook of the package, then the tests
 	@$(OFFLINE) OMP_NUM_THREADS=1 $(BIN)/nbdev_test --path nbs --n_workers 2 --skip_folder_re '^([_.]|runs$$)'
-	@$(OFFLINE) $(BIN)/python -m pytest -q -n 2 tests
+	@$(OFFLINE) $(BIN)/python -m pytest -q -n 2 --dist loadgroup tests
 
 docs: setup ## build the site of notebooks and reference pages: _docs/html/index.html
 	@$(BIN)/python docs/build.py
 
 lab: setup ## open the notebooks in JupyterLab
 	@$(BIN)/python -m jupyterlab nbs
+
+demo: setup ## serve the masking widget as a page, until Ctrl-C
+	@$(BIN)/python -m voila nbs/runs/demo.ipynb
+
+screenshots: setup ## picture the widget and time it in a browser: reports/demo/index.html
+	@$(BIN)/python tests/screenshots.py
 
 export: setup ## write the package from the notebooks
 	@$(BIN)/nbdev_export

@@ -12,8 +12,8 @@ from urllib.parse import unquote, urlsplit
 from nbdev.showdoc import show_doc
 
 ROOT = Path(__file__).resolve().parent.parent
-PARTS = {'Foundations': '0[0-2]', 'Models': '0[34]', 'Learning': '0[5-7]|08a?_', 'Compressing': '(08[b-z]|09)', 'Measuring': '1[0-4]',
-         'Around it': '1[5-9]'}
+PARTS = {'Foundations': '0[0-2]', 'Models': '0[34]', 'Learning': '0[5-7]|08a?_', 'Compressing': '(08[b-z]|09)', 'Measuring': '1[0-3]|14a?_',
+         'Around it': '14b|1[5-9]'}
 
 def module_of(notebook): # -> name of the module that it exports to, or None
     found = re.search(r'#\| default_exp (\w+)', notebook)
@@ -34,7 +34,8 @@ def chapter(path, chapters): # -> the notebook as the site shows it
         else:
             def link(found): return f'[{found[0]}]({up}{found[1]}.ipynb)' if found[1] in chapters else found[0]
             source = re.sub(r'`nbs/((?:runs/)?\w+)`', link, source)
-            source = re.sub(r'\[`?([^]`]*)`?\]\((reports/[^)]*)\)', r'<a href="\2">\1</a>', source)   # no page of Sphinx's own
+            source = re.sub(r'!\[([^]]*)\]\((reports/[^)]*)\)', r'<img src="\2" alt="\1">', source)              # no file of Sphinx's own
+            source = re.sub(r'\[`?([^]`]*)`?\]\((reports/[^)]*)\)', r'<a href="\2">\1</a>', source)
             for name in ('LICENSE', 'CONTRIBUTING.md', 'CHANGELOG.md'): source = source.replace(f']({name})', f']({name.removesuffix(".md").lower()}.md)')
         if source.strip(): cells.append({**cell, 'source': source})
     if module: cells.append(dict(cell_type='markdown', metadata={}, id='api', source=f'---\nReference: [`tokcomp.{module}`]({up}api/{module}.md)'))

@@ -29,8 +29,9 @@ def chromium():
 def demo_copy(folder, start_from=None):
     "The demo's notebook as papermill would run it, in a folder that holds nothing else"
     import nbformat
+    from papermill.iorw import load_notebook_node
     from papermill.parameterize import parameterize_notebook
-    nb = nbformat.read(ROOT / "nbs/runs/demo.ipynb", as_version=4)
+    nb = load_notebook_node(str(ROOT / "nbs/runs/demo.ipynb"))
     if start_from is not None: nb = parameterize_notebook(nb, dict(start_from=str(start_from)))
     folder.mkdir(parents=True, exist_ok=True)
     nbformat.write(nb, folder / "demo.ipynb")

@@ -12,7 +12,7 @@ ROOT = Path(__file__).resolve().parent.parent
 PROFILES = ["nano", "nano-scratch", "debug", "cpu", "default", "mps", "cuda", "t4", "evaluation"]
 DRY = ["corpus=pydocs:stdlib", "base_model=tiny", "max_steps=3", "vocab_size=512", "max_documents=60", "validation_share=0.15", "test_share=0.3", "n_blocks=10", "n_eval_blocks=4",
        "n_validation_blocks=4", "restore_blocks=2", "bootstrap_samples=100", "n_seeds=1", "block_size=48",
-       "device=cpu", "dtype=fp32", "utility_model=tiny", "utility_blocks=2"]
+       "device=cpu", "dtype=fp32", "utility_model=tiny", "utility_blocks=2", "eval_peers=[]"]
 
 
 def run(*args, **kwargs):
@@ -92,3 +92,18 @@ def test_every_profile_runs(profile, tmp_path):
     page = next(tmp_path.glob("*/index.html")).read_text()
     assert "DRY RUN" in page.upper()
     assert profile_params(profile).profile == profile
+
+
+def test_speed_is_measured_and_a_missing_peer_is_said(tmp_path):
+    (tmp_path / "some.txt").write_text((ROOT / "README.md").read_text(encoding="utf-8"), encoding="utf-8")
+    done = run("-m", "tokcomp.reports", "integration", "--notebooks", "speed", "--out", tmp_path, "-p",
+               f"output_dir=runs/test-{os.getpid()}-speed", f"corpus={tmp_path / 'some.txt'}", "eval_peers=[llmlingua]",
+               env=dict(os.environ, TOKCOMP_CACHE=str(tmp_path / "cache")))
+    assert done.returncode == 0, done.stderr[-3000:]
+    found = json.loads((tmp_path / "integration/speed.json").read_text())
+    assert "not installed: python -m tokcomp.peers install" in found["failed"]["llmlingua"]
+    assert {"tokenizer", "policy", "compressor", "surprisal, tiny", "llmlingua-2 small (random weights)"} == {
+        o["method"] for o in found["compressing"]}
+    assert all(o["ms_per_1000_tokens"] > 0 for o in found["compressing"])
+    compressed = [o for o in found["answering"] if o["keep_rate"] < 1]
+    assert compressed and all(o["prompt_tokens"] < o["full_tokens"] and o["cache_ratio"] > 1 for o in compressed)

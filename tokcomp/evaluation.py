@@ -20,6 +20,7 @@ from .blocks import collate, make_blocks
 from .data import load_documents
 from .device import Device, keyed_uniform_rows
 from .metrics import RETAINED, exact_match_dropped, insertion_error, retention, sequence_match
+from .phrases import phrase_scores
 from .policy import Policy, keep_counts, pool_units, top_k_mask, unit_sizes
 from .reconstructor import Reconstructor, pack_kept
 from .similarity import TEXT_MEASURES, SentenceEncoder, text_measures
@@ -77,13 +78,14 @@ def method_masks(
     policy:Policy,               # Used by 'policy'
     resources:BaselineResources, # Used by the baselines
     seed:int,                    # Of random masks and of ties
-    surprisal:Tensor|None=None,  # From `lm_surprisal`, used by the method of that name
+    surprisal:Tensor|None=None,  # From `lm_surprisal`, used by the methods of that name
 ) -> Tensor:                     # True keeps the token; bool, (blocks, seq_len)
     "A method's masks with exactly the same number of kept tokens for all methods"
     rates = torch.full((len(blocks),), keep_rate, device=blocks.input_ids.device)
     if method == 'policy':
         with torch.no_grad(): scores = policy(blocks.input_ids, blocks.token_mask, rates)
     elif method == 'lm_surprisal': scores = surprisal
+    elif method == 'lm_surprisal_phrase': scores = phrase_scores(blocks.tokenizer, blocks.input_ids, blocks.token_mask, surprisal)
     else: scores = baseline_scores(method, blocks.input_ids, blocks.token_mask, resources, blocks.uniform(seed))
     scores = pool_units(scores, blocks.sizes, blocks.token_mask)
     return top_k_mask(scores, blocks.sizes, keep_counts(blocks.token_mask, rates))
@@ -196,7 +198,7 @@ def evaluate_seed(
     "Distortion, retention, utility and restoring of every method at every keep rate"
     frames, restored = [], {}
     pairs = [(m, r) for m in params.eval_methods for r in params.eval_keep_rates]
-    surprisal = lm_surprisal(reconstructor, blocks, params.micro_batch_size) if 'lm_surprisal' in params.eval_methods else None
+    surprisal = lm_surprisal(reconstructor, blocks, params.micro_batch_size) if any(o.startswith('lm_surprisal') for o in params.eval_methods) else None
     n, originals = min(params.restore_blocks, len(blocks)), blocks.rows()
     texts = blocks.texts(originals)
     for method, rate in tqdm(pairs, desc=f'seed {seed}', disable=not progress):
@@ -208,8 +210,8 @@ def evaluate_seed(
                                   n_kept=mask.sum(-1).cpu().numpy(), **retained(texts, compressed)))
         frame[['utility', 'reader_keep_rate', *RESTORED]] = np.nan
         if utility:
-            rows, contexts = utility[0], [compressed[i] for i in utility[0]]
-            frame.loc[rows, 'utility'], frame.loc[rows, 'reader_keep_rate'] = utility[1].rise(contexts), utility[1].keep_rate(contexts)
+            contexts = [compressed[i] for i in utility[0]]
+            frame.loc[utility[0], ['utility', 'reader_keep_rate']] = np.stack([utility[1].rise(contexts), utility[1].keep_rate(contexts)], 1)
         out = restored[method, rate] = restore_blocks(reconstructor, blocks, mask, n, params.micro_batch_size,
             max_insertions=params.max_insertions, insertion_penalty=params.insertion_penalty)
         if n:
@@ -240,7 +242,7 @@ def summarize(
         record = dict(method=method, seed=int(seed), keep_rate=float(rate),
                       achieved_keep_rate=float(rows.n_kept.sum() / rows.n_tokens.sum()),
                       n_tokens=int(rows.n_tokens.sum()), n_documents=int(rows.document.nunique()),
-                      n_blocks=len(rows), n_restored=int(rows.exact_match.notna().sum()))
+                      n_blocks=len(rows), n_restored=int(rows.insertion_error.notna().sum()))
         there = rows.invented.notna()
         record.update({f'n_{o}': int(rows[o].sum()) for o in RETAINED})
         record.update({f'retained_{o}': float(rows[f'{o}_kept'].sum()/rows[o].sum()) if rows[o].any() else None for o in RETAINED})
@@ -282,7 +284,8 @@ def write_json(
 
 # %% ../nbs/12_evaluation.ipynb #07334554
 #: Order, colour (Okabe & Ito's colour-blind-safe set), marker and line of each method
-STYLES = {'policy': ('#D55E00', 'o', '-'), 'lm_surprisal': ('#0072B2', '*', '-.'), 'surprisal': ('#0072B2', 's', '--'), 'frequency': ('#009E73', '^', '--'),
+STYLES = {'policy': ('#D55E00', 'o', '-'), 'llmlingua': ('#8B4513', 'h', '--'), 'lm_surprisal': ('#0072B2', '*', '-.'),
+          'lm_surprisal_phrase': ('#0072B2', 'X', ':'), 'surprisal': ('#0072B2', 's', '--'), 'frequency': ('#009E73', '^', '--'),
           'ngram_entropy': ('#CC79A7', 'D', '-.'), 'length': ('#E69F00', 'v', '-.'),
           'position': ('#56B4E9', 'P', ':'), 'random': ('#000000', 'x', ':')}
 

@@ -140,7 +140,7 @@ def files_html(
     def link(name, text=None): return f'<a href="{esc(name)}">{esc(text or name)}</a>'
     pages = ''.join(f'<li>{link(o + ".html", o)} ({s:.0f} s, {link(o + ".ipynb", "notebook")})</li>'
                     for o, s in seconds.items())
-    names = [o for o in ('params.yaml', 'results.json', 'compression.json', 'compressor.json', 'limits.json', 'run.json') if (folder/o).exists()]
+    names = ['params.yaml'] * (folder/'params.yaml').exists() + sorted(o.name for o in folder.glob('*.json') if o.name != 'manifest.json')
     figures = sorted(f'figures/{o.name}' for o in folder.glob('figures/*.png'))
     files = ', '.join(map(link, ['manifest.json', *names, *figures]))
     return f'<ul>{pages}</ul><p>Files: {files}.</p>'

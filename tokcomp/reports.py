@@ -210,8 +210,8 @@ def collect(
     # file systems keep time in coarser steps than the clock does: a second is allowed for
     if since is not None and not (results.exists() and results.stat().st_mtime > since - 1):
         raise ReportError(f"expected evaluate.ipynb to write {results}, it did not: see its page")
-    for name in ('results.json', 'compression.json', 'compressor.json', 'limits.json', 'headline.png', 'params.yaml', 'run.json'):
-        if (output_dir/name).exists(): shutil.copy2(output_dir/name, folder/name)
+    for found in (output_dir/'headline.png', output_dir/'params.yaml', *sorted(output_dir.glob('*.json'))):
+        if found.exists(): shutil.copy2(found, folder/found.name)
     for image in sorted((output_dir/'figures').glob('*.png')):
         (folder/'figures').mkdir(exist_ok=True)
         shutil.copy2(image, folder/'figures'/image.name)

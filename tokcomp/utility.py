@@ -44,9 +44,11 @@ class ContextReader:
         "What each following text costs after its context"
         before, after = (encode_text(self.tokenizer, o) for o in ([c and c + '\n\n' for c in contexts], following))
         if len(before) != len(after) or not all(after):
-            raise ValueError(f"expected a text that is not empty after each context, got {len(before)} contexts and {sum(map(bool, after))} texts")
-        longest, limit = max(len(a) + len(b) + 1 for a, b in zip(before, after)), getattr(self.lm.config, 'max_position_embeddings', 1 << 30)
-        if longest > limit: raise ValueError(f"{self.name} reads {limit} tokens, a context with what follows has {longest}: lower block_size")
+            raise ValueError(f"expected a text that is not empty after each context, got {len(before)} contexts and "
+                             f"{sum(map(bool, after))} such texts")
+        longest = max(len(a) + len(b) + 1 for a, b in zip(before, after))
+        if longest > (limit := getattr(self.lm.config, 'max_position_embeddings', 1 << 30)):
+            raise ValueError(f"{self.name} reads {limit} tokens, a context with what follows has {longest}: lower block_size")
         bits, order = np.zeros(len(after)), np.argsort([len(a) + len(b) for a, b in zip(before, after)], kind='stable')
         for some in tqdm(np.array_split(order, -(-len(order)//rows)), disable=not progress, leave=False):
             bits[some] = self._some([before[i] for i in some], [after[i] for i in some])

@@ -140,7 +140,7 @@ def _redraw(self:MaskWidget):
     if r.n_kept < r.asked and not all(hands): figures.append(('asked for', f'{r.asked}: you drop more'))
     self.free.disabled, self.restore.disabled = not hands, not r.n_tokens
     point = None if r.distortion is None else [r.keep_rate, r.distortion]
-    self.view.mask = dict(version=self._version, request=self._request, marks=s.marks(r), probs=s.probs(rate).round(3).tolist(),
+    self.view.mask = dict(version=self._version, request=self._request, marks=s.marks(r), probs=s.probs(rate).round(2).tolist(),
                           compressed=r.text, figures=figures, point=point)
 
 @patch
