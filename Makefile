@@ -6,7 +6,7 @@ BIN := .venv/bin
 OFFLINE := HF_HUB_OFFLINE=1 HF_DATASETS_OFFLINE=1 TOKENIZERS_PARALLELISM=false
 
 .DEFAULT_GOAL := help
-.PHONY: help setup report report-compressor report-hyperopt ship check-reports test docs lab export readme clean-notebooks check-clean hooks pins report-limits demo screenshots report-speed peers
+.PHONY: help setup report report-compressor report-hyperopt ship check-reports rerun test docs lab export readme clean-notebooks check-clean hooks pins report-limits demo screenshots report-speed peers
 
 help: ## list the targets
 	@grep -E '^[a-z-]+:.*## ' Makefile | sort | while IFS= read -r line; do \
@@ -40,6 +40,9 @@ ship: setup ## put a run's trained weights into the package: make ship PROFILE=c
 
 check-reports: setup ## say which reports are older than the code
 	@$(BIN)/python -m tokcomp.reports --check
+
+rerun: setup ## make a report again and compare: make rerun MANIFEST=reports/nano/manifest.json
+	@$(BIN)/python -m tokcomp.reports --rerun "$(MANIFEST)"
 
 test: setup ## run every notebook of the package, then the tests
 	@$(OFFLINE) OMP_NUM_THREADS=1 $(BIN)/nbdev_test --path nbs --n_workers 2 --skip_folder_re '^([_.]|runs$$)'

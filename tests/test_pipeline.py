@@ -63,6 +63,13 @@ def test_same_seed_same_results(integration, tmp_path):
     assert (tmp_path / "integration/results.json").read_text() == (integration[0] / "results.json").read_text()
 
 
+def test_manifest_is_enough_to_make_it_again(integration, tmp_path):
+    done = run("-m", "tokcomp.reports", "--rerun", integration[0] / "manifest.json", "--out", tmp_path)
+    assert done.returncode == 0, done.stdout + done.stderr[-3000:]
+    assert "results are the same" in done.stdout
+    assert (tmp_path / "integration-rerun/results.json").read_text() == (integration[0] / "results.json").read_text()
+
+
 def test_papermill_by_itself(tmp_path):
     done = run("-m", "papermill", "nbs/runs/train.ipynb", tmp_path / "out.ipynb", "-f", "params/base.yaml",
                "-f", "params/integration.yaml", "-p", "batch_size", "4",

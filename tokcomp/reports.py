@@ -4,21 +4,22 @@
 
 # %% auto #0
 __all__ = ['PACKAGES', 'FINISHED', 'this_interpreter', 'check_tag', 'failing_cell', 'without_paths', 'without_widgets',
-           'run_notebook', 'code_cells', 'source_hash', 'version', 'git_commit', 'peak_memory', 'make_manifest',
-           'collect', 'report_name', 'forget_finished', 'make_report', 'check_reports', 'arguments', 'main']
+           'sigterm_to_kernel', 'run_notebook', 'code_cells', 'source_hash', 'version', 'git_commit', 'peak_memory',
+           'make_manifest', 'collect', 'report_name', 'forget_finished', 'make_report', 'check_reports',
+           'read_manifest', 'compare_results', 'arguments', 'rerun', 'main']
 
 # %% ../nbs/18_reports.ipynb #2e69ba99
-import argparse, hashlib, json, logging, os, platform, re, resource, shlex, shutil
-import subprocess, sys, tempfile, time
+import argparse, hashlib, json, logging, os, platform, re, resource, shlex, shutil, signal
+import subprocess, sys, tempfile, threading, time
 from contextlib import contextmanager
 from datetime import datetime, timezone
 from importlib import metadata
 from pathlib import Path
-import yaml
+import psutil, yaml
 from .checkpoint import replace_folder
 from .pages import ReportError, index_html, read_json, render
-from .params import (Params, ParamError, params_folder, parse_overrides, profile_params,
-                            replace_params, write_params)
+from .params import (Params, ParamError, check_params, params_folder, parse_overrides, profile_params,
+                            read_layer, replace_params, write_params)
 
 # %% ../nbs/18_reports.ipynb #667e608f
 @contextmanager
@@ -86,6 +87,19 @@ def without_widgets(
             cell['outputs'] = [o for o in cell['outputs'] if 'application/vnd.jupyter.widget-view+json' not in o.get('data', {})]
     return nb
 
+# %% ../nbs/18_reports.ipynb #7d3ac9f1
+@contextmanager
+def sigterm_to_kernel():
+    "Pass SIGTERM on to the kernel: training there answers with a checkpoint, anything else dies of it"
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    def pass_on(number, _):
+        for child in psutil.Process().children(): child.send_signal(number)
+    before = signal.signal(signal.SIGTERM, pass_on)
+    try: yield
+    finally: signal.signal(signal.SIGTERM, signal.SIG_DFL if before is None else before)
+
 # %% ../nbs/18_reports.ipynb #f8f4fb69
 def run_notebook(
     path:Path,         # Run notebook with a cell tagged `parameters`
@@ -100,7 +114,7 @@ def run_notebook(
     logging.getLogger('papermill').setLevel(logging.ERROR)
     start = time.perf_counter()
     try:
-        with this_interpreter():
+        with this_interpreter(), sigterm_to_kernel():
             papermill.execute_notebook(path, executed, parameters, kernel_name='python3',
                                        language='python', cwd=root,
                                        progress_bar=sys.stderr.isatty())
@@ -283,6 +297,35 @@ def check_reports(
         states[path.name] = state
     return states
 
+# %% ../nbs/18_reports.ipynb #c05f7d2b
+def read_manifest(
+    path:str|Path,       # manifest.json of a report
+    root:Path|None=None, # Repository's root; None finds it
+) -> tuple[Params, list, list]: # Parameters of the run to make again; names of its notebooks; what is not as it was
+    "What to run again, and what has changed since"
+    root, manifest = Path(root or params_folder().parent), read_json(Path(path))
+    if manifest is None: raise ReportError(f"expected a report's manifest.json at {path}, found none")
+    try: values, names = manifest['parameters'], list(manifest['seconds'])
+    except (KeyError, TypeError) as e: raise ReportError(f"{path} is no manifest of a report: {e!r} is missing") from e
+    base = read_layer(params_folder()/'base.yaml')[0]
+    changed = [f'parameter {k} did not exist: taking {v!r}' for k, v in base.items() if k not in values]
+    if manifest['source_hash'] != source_hash(root, names): changed.append(f"the code has changed since commit {manifest['commit']}")
+    changed += [f'{k} {version(k)}, was {v}' for k, v in manifest['packages'].items() if version(k) != v]
+    params = check_params({**base, **values}, dict.fromkeys(values, str(path)))
+    again = dict(profile=f'{params.profile}-rerun', output_dir=f'{params.output_dir}-rerun', resume=False)
+    return replace_params(params, **again), names, changed
+
+def compare_results(
+    old:Path, # A report's folder
+    new:Path, # Likewise
+) -> tuple[bool, str]: # Whether results.json are the same; a sentence
+    "Whether two reports have the same results"
+    a, b = (read_json(Path(o)/'results.json') for o in (old, new))
+    if a is None or b is None: return a is b, f"no results.json in {old if a is None else new}"
+    if a == b: return True, f"the results are the same, {len(a)} rows"
+    rows = sum(x != y for x, y in zip(a, b)) + abs(len(a) - len(b))
+    return False, f"{rows} of {max(len(a), len(b))} rows of results.json differ"
+
 # %% ../nbs/18_reports.ipynb #ba22100b
 def arguments(
     argv:list[str]|None=None, # Words of the command line; None takes this process's
@@ -298,11 +341,26 @@ def arguments(
     add('--out', default='reports', help='folder of reports (default: reports)')
     add('--notebooks', nargs='+', default=['prepare', 'train', 'evaluate'],
         help='names in nbs/runs, in order')
+    add('--rerun', metavar='manifest.json', help='make a report again as its manifest says')
     add('--check', action='store_true', help='only say which reports are older than the code')
     args = parser.parse_args(argv)
-    if not args.check and not args.profile:
-        parser.error('expected a profile, such as nano, or --check')
+    if not (args.check or args.profile or args.rerun):
+        parser.error('expected a profile, such as nano, --rerun or --check')
+    if args.rerun and (args.profile or args.p or args.f): parser.error('--rerun takes all parameters from the manifest')
     return args
+
+def rerun(
+    path:str, # manifest.json of a report
+    out:str,  # Folder of reports
+) -> int: # Exit status: 0 the same results; 1 others
+    "Make a report again and compare"
+    params, names, changed = read_manifest(path)
+    for o in changed: print(f'not as it was: {o}', file=sys.stderr)
+    shutil.rmtree(params_folder().parent/params.output_dir, ignore_errors=True)
+    index = make_report(params, out, names, command=f'python -m tokcomp.reports --rerun {shlex.quote(str(path))}')
+    same, said = compare_results(Path(path).parent, index.parent)
+    print(f"Report: {os.path.relpath(index)}: {said}")
+    return int(not same)
 
 def main(
     argv:list[str]|None=None, # Words of the command line; None takes this process's
@@ -315,6 +373,7 @@ def main(
         if not states: print(f'no reports in {args.out}')
         return int(any(o != 'current' for o in states.values()))
     try:
+        if args.rerun: return rerun(args.rerun, args.out)
         overrides = parse_overrides(args.p)
         params = profile_params(args.profile, *args.f, overrides=overrides)
         if params.max_steps is not None and 'output_dir' not in overrides:
@@ -322,6 +381,9 @@ def main(
     except ParamError as e:
         print(e, file=sys.stderr)
         return 2
+    except ReportError as e:
+        print(f'No report: {e}', file=sys.stderr)
+        return 1
     command = 'python -m tokcomp.reports ' + shlex.join(sys.argv[1:] if argv is None else argv)
     try: index = make_report(params, args.out, args.notebooks, command=command)
     except ReportError as e:
