@@ -35,7 +35,7 @@ def cpu_seconds():
 
 
 def redraws(w, steps=40):
-    "Milliseconds of slider steps, by number of tokens; processor time is what a machine that is free needs at most"
+    "Milliseconds of slider steps, by number of tokens, and the processor time that one takes"
     found, text = [], "\n".join(EXAMPLES[o] for o in ("A meeting", "How bread rises", "A bug report"))
     for n in SIZES:
         part = (text + "\n") * 5
@@ -102,7 +102,7 @@ def page_html(found, manifest):
 <p class="note">Made {html.escape(manifest['date'])} by <code>{html.escape(manifest['command'])}</code>, with the weights that ship.</p>{shots}
 <h2>Redrawing</h2><p>From a key on the slider to the frame after the new mask is drawn, the way to the kernel and back included;
 browser, server and kernel share {manifest['processors']} processors with whatever else made the load average. Processor time is theirs alone, over all
-threads: where nothing else runs, a step takes no longer.</p>
+threads; what they wait for is not in it.</p>
 <div class="scroll"><table><thead><tr>{head}</tr></thead><tbody>{rows}</tbody></table></div>
 {details_html('Where it comes from', plain)}{details_html('Versions', manifest['packages'])}</body></html>"""
 
