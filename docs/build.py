@@ -34,6 +34,7 @@ def chapter(path, chapters): # -> the notebook as the site shows it
         else:
             def link(found): return f'[{found[0]}]({up}{found[1]}.ipynb)' if found[1] in chapters else found[0]
             source = re.sub(r'`nbs/((?:runs/)?\w+)`', link, source)
+            source = re.sub(r'\]\(#([^)]*)\)', lambda o: f'](#{o[1].lower()})', source)                            # a heading's anchor
             source = re.sub(r'!\[([^]]*)\]\((reports/[^)]*)\)', r'<img src="\2" alt="\1">', source)              # no file of Sphinx's own
             source = re.sub(r'\[`?([^]`]*)`?\]\((reports/[^)]*)\)', r'<a href="\2">\1</a>', source)
             for name in ('LICENSE', 'CONTRIBUTING.md', 'CHANGELOG.md'): source = source.replace(f']({name})', f']({name.removesuffix(".md").lower()}.md)')
@@ -48,7 +49,7 @@ def reference(name, chapter_name): # -> Markdown
     for symbol in module.__all__:
         value = getattr(module, symbol)
         lines += [f'## {symbol}', '']
-        if not callable(value): lines += [f'```python\n{symbol} = {str(value)[:400]}\n```', '']; continue
+        if not callable(value): lines += [f'```text\n{symbol} = {str(value)[:400]}\n```', '']; continue
         lines += [_shown(value), '']
         methods = inspect.getmembers(value, inspect.isfunction) if inspect.isclass(value) else []
         for n, o in methods:

@@ -1,6 +1,7 @@
 "Two processes give the weights of one: same masks, same global batch, same sums up to floating point; whatever happens to them."
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -106,8 +107,8 @@ def test_killed_worker_short_of_memory_is_started_again(tmp_path, one):
     done = train(tmp_path, [*TORCHRUN, "--max-restarts=1"], "happens.py", "killed")
     assert done.returncode == 0, done.stderr[-3000:]
     assert_same(tmp_path, one[1])
-    told = [o for o in done.stdout.splitlines() if ": micro-batch" in o]
-    assert {o.split()[1] for o in told} == {"0", "1"} and {o.split(": ")[1] for o in told} == {"micro-batch 2"}
+    # two processes write without a lock: lines may run into each other
+    assert set(re.findall(r"rank (\d+) of", done.stdout)) == {"0", "1"} and set(re.findall(r"micro-batch (\d+)", done.stdout)) == {"2"}
     assert "out of memory with 2 rows: going on with 1" in done.stderr + done.stdout
 
 

@@ -10,7 +10,6 @@ from tokcomp.widget import EXAMPLES, LIMIT
 
 pytest.importorskip("playwright", reason="needs playwright (pip install playwright; no browser download)")
 if browser.CHROMIUM is None: pytest.skip("needs a Chromium in PATH (apt-get install chromium)", allow_module_level=True)
-pytestmark = pytest.mark.xdist_group("browser")
 
 TEXT = ('The cat saw the mouse, and went home at 0:30 because it was "late". The dog did not see the 😀 train.\n'
         "The old man forgot the house, and the dog chased the cat.\n") * 3

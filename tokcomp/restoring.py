@@ -29,6 +29,7 @@ def segments_of(
         if not part.strip(): found.append((part, False)); continue
         bare = part.strip()
         lead, trail = part[:len(part) - len(part.lstrip())], part[len(part.rstrip()):]
+        if lead.endswith(' '): lead, bare = lead[:-1], ' ' + bare       # a word's own blank: what stood before it was dropped
         starts = [a for a, _ in tokenizer(bare, add_special_tokens=False, return_offsets_mapping=True, verbose=False)['offset_mapping']]
         at, pieces = 0, cut_text(bare, starts, _SEGMENT) if len(starts) > _SEGMENT else [bare]
         found.append((lead, False))
