@@ -1,4 +1,4 @@
-"""Pictures of the widget with the weights that ship, and how long it takes to redraw: `make screenshots` writes reports/demo.
+"""Pictures of the widget with the weights that ship and how long it takes to redraw, of the site and of each report: `make screenshots` writes reports/demo.
 
 Needs a Chromium in PATH and the shipped weights' base model (fetched once where it is not there)."""
 import html
@@ -6,6 +6,7 @@ import json
 import os
 import shlex
 import statistics
+import subprocess
 import sys
 import tempfile
 import time
@@ -89,13 +90,26 @@ def pictures(chromium, kind, folder, home):
     return dict(redraws=times, restored_s=round(seconds, 1))
 
 
-def page_html(found, manifest):
+def first_pages(chromium, folder, home, root):
+    "Pictures of the site's front page and of each report's; their captions by name"
+    subprocess.run([sys.executable, root / "docs/build.py", "--no-execute", "--output", home / "site"], check=True)
+    pages = {"site": (home / "site/html/index.html", "The site's front page")}
+    for path in sorted(root.glob("reports/[!.]*/index.html")):
+        if path.parent.name != "demo": pages[f"report-{path.parent.name}"] = path, f"The report {path.parent.name}"
+    page = chromium.new_page(viewport=dict(width=1400, height=1300))
+    for name, (path, _) in pages.items():
+        page.goto(path.as_uri())
+        page.screenshot(path=folder / f"{name}.png")
+    page.close()
+    return {name: caption for name, (_, caption) in pages.items()}
+
+
+def page_html(found, captions, manifest):
     "The report's page"
     rows = "".join(f"<tr><td>{html.escape(kind)}</td>" + "".join(f"<td>{o[k]}</td>" for k in ("tokens", "cpu_ms", "least_ms", "median_ms", "p95_ms", "load")) + "</tr>"
                    for kind, f in found.items() for o in f["redraws"])
     head = "".join(f'<th scope="col">{o}</th>' for o in ("", "tokens", "processor time, ms", "least, ms", "median, ms", "95 %, ms", "load average"))
-    shots = "".join(f'<figure><img alt="{text}" src="{name}.png"><figcaption>{text}.</figcaption></figure>' for name, text in (
-        ("voila", "The widget as a page, served by Voilà"), ("jupyterlab", "The same in JupyterLab"), ("markup", "A text with markup in it is a text")))
+    shots = "".join(f'<figure><img alt="{text}" src="{name}.png"><figcaption>{text}.</figcaption></figure>' for name, text in captions.items())
     plain = {k: v for k, v in manifest.items() if k not in ("packages", "parameters")}
     return f"""<!DOCTYPE html><html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width, initial-scale=1">
 <title>tokcomp: the widget</title><style>{CSS}</style></head><body><h1>The masking widget</h1>
@@ -117,11 +131,13 @@ def main():
         with browser.chromium() as chromium:
             found = {kind: pictures(chromium, kind, folder, Path(home)) for kind in ("voila", "jupyterlab")}
             version = chromium.version
+            captions = dict(voila="The widget as a page, served by Voilà", jupyterlab="The same in JupyterLab", markup="A text with markup in it is a text")
+            captions |= first_pages(chromium, folder, Path(home), root)
         manifest = make_manifest(profile_params("integration"), root, {"demo": time.perf_counter() - start}, {"device": "cpu"}, shlex.join(["make", "screenshots"]))
         manifest |= dict(profile="demo", chromium=version)
         (folder / "demo.json").write_text(json.dumps(found, indent=1))
         (folder / "manifest.json").write_text(json.dumps(manifest, indent=1))
-        (folder / "index.html").write_text(page_html(found, manifest), encoding="utf-8")
+        (folder / "index.html").write_text(page_html(found, captions, manifest), encoding="utf-8")
         replace_folder(folder, final)
     print(f"Report: {final.relative_to(root) / 'index.html'}")
 
