@@ -79,32 +79,6 @@ class Compressor(Restoring):
                 parts[i].append(np.array(found.ids, np.int64))
         return [np.concatenate(o) for o in parts]
 
-    def distortion_at(self,
-        similarity:float, # In (0, 1]
-    ) -> float:           # Bits a token
-        "The largest distortion whose predicted similarity is that high"
-        if self.curve is None:
-            raise ValueError("these weights predict no similarity: min_similarity needs weights that were published with a similarity_model")
-        bits, falling = self.curve
-        i = int((falling >= similarity).sum()) - 1                  # the last measured point that is high enough
-        if i + 1 == len(bits): return float(bits[i])
-        return float(bits[i] + (falling[i] - similarity)/(falling[i] - falling[i + 1])*(bits[i + 1] - bits[i]))
-
-    def save_pretrained(self,
-        folder:str|Path, # Where to; must not exist yet, or hold trained weights
-    ) -> Path:           # The folder
-        "Copy the weights that this compressor was made from"
-        return copy_trained(self.folder, Path(folder))
-
-    def push_to_hub(self,
-        repo_id:str,         # owner/name
-        private:bool=False,  # Visible to its owner alone?
-        token:str|None=None, # See `push_trained`
-    ) -> str:                # Address of the commit
-        "Share the weights that this compressor was made from, with a page of their figures"
-        from tokcomp.hub import push_trained                          # here: only who shares needs it
-        return push_trained(self.folder, repo_id, private, token)
-
 # %% ../nbs/09_compressor.ipynb #e8a25bef
 def _groups(ids:list) -> Iterator[slice]:
     "Texts that are scored together: about a million tokens at most"
@@ -182,6 +156,19 @@ def _cheapest(self:Compressor, texts, spans, ids, options) -> np.ndarray:
             else: low[i] = rates[i]
     return high
 
+# %% ../nbs/09_compressor.ipynb #9386478b
+@patch
+def distortion_at(self:Compressor,
+    similarity:float, # In (0, 1]
+) -> float:           # Bits a token
+    "The largest distortion whose predicted similarity is that high"
+    if self.curve is None:
+        raise ValueError("these weights predict no similarity: min_similarity needs weights that were published with a similarity_model")
+    bits, falling = self.curve
+    i = int((falling >= similarity).sum()) - 1                  # the last measured point that is high enough
+    if i + 1 == len(bits): return float(bits[i])
+    return float(bits[i] + (falling[i] - similarity)/(falling[i] - falling[i + 1])*(bits[i + 1] - bits[i]))
+
 # %% ../nbs/09_compressor.ipynb #96e7f7b0
 @patch
 def compress(self:Compressor,
@@ -245,3 +232,21 @@ def _stream(self, chunks, options):
         draft = Draft(self, here, ids, scored, find(here, after), options)
         yield draft.result(draft.forced | (draft.scores >= options.threshold), threshold=options.threshold)
         tail, here, ids = context[:len(tail) + len(ids)][-halo:], after, next_ids
+
+# %% ../nbs/09_compressor.ipynb #a204db75
+@patch
+def save_pretrained(self:Compressor,
+    folder:str|Path, # Where to; must not exist yet, or hold trained weights
+) -> Path:           # The folder
+    "Copy the weights that this compressor was made from"
+    return copy_trained(self.folder, Path(folder))
+
+@patch
+def push_to_hub(self:Compressor,
+    repo_id:str,         # owner/name
+    private:bool=False,  # Visible to its owner alone?
+    token:str|None=None, # See `push_trained`
+) -> str:                # Address of the commit
+    "Share the weights that this compressor was made from, with a page of their figures"
+    from tokcomp.hub import push_trained                          # here: only who shares needs it
+    return push_trained(self.folder, repo_id, private, token)
