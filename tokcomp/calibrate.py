@@ -83,20 +83,25 @@ def restored_pairs(
     blocks:Dataset,              # Columns `input_ids` and `text`
     device:Device,               # What the reconstructor computes on
     keep_rates:tuple=(.2, .35, .5, .65, .8), # Each block is compressed at each
+    batch_size:int=32,           # Texts restored at once, of similar length
 ) -> tuple:                      # Of every block and rate: predicted bits a token, (n,); original texts; restored texts
     "Compress blocks, and restore them from their strings"
-    distortion, originals, restored = [], [], []
-    for block in tqdm(blocks, desc='restoring', leave=False):
+    distortion, originals, kept = [], [], []
+    for block in blocks:
         ids, n = np.array(block['input_ids']), len(block['input_ids'])
         scores = np.split(folded(np.tile(ids, len(keep_rates)), [n]*len(keep_rates), np.float32(keep_rates)), len(keep_rates))
         keep = [word_mask(flags[ids], o[:, 0], r) for o, r in zip(scores, keep_rates)]
         distortion += [float((o[:, 1].clip(0)*~k).sum()/n) for o, k in zip(scores, keep)]
-        rows = [torch.tensor(o) for o in encode_text(tokenizer, [tokenizer.decode(ids[k]) for k in keep])]
-        z = torch.nn.utils.rnn.pad_sequence(rows, batch_first=True)
-        mask = torch.arange(z.shape[1]) < torch.tensor([len(o) for o in rows])[:, None]
-        with device.autocast(): found = reconstructor.restore(z.to(device.kind), mask.to(device.kind))
         originals += [tokenizer.decode(ids)]*len(keep_rates)
-        restored += tokenizer.batch_decode(found)
+        kept += [tokenizer.decode(ids[k]) for k in keep]
+    rows = [torch.tensor(o) for o in encode_text(tokenizer, kept)]
+    order, restored = sorted(range(len(rows)), key=lambda o: len(rows[o])), ['']*len(rows)
+    for at in tqdm(range(0, len(order), batch_size), desc='restoring', leave=False):
+        some = order[at:at + batch_size]
+        z = torch.nn.utils.rnn.pad_sequence([rows[o] for o in some], batch_first=True)
+        mask = torch.arange(z.shape[1]) < torch.tensor([len(rows[o]) for o in some])[:, None]
+        with device.autocast(): found = reconstructor.restore(z.to(device.kind), mask.to(device.kind))
+        for o, tokens in zip(some, found): restored[o] = tokenizer.decode(tokens)
     return np.array(distortion), originals, restored
 
 # %% ../nbs/06a_calibrate.ipynb #bbb40a65
