@@ -6,7 +6,7 @@ BIN := .venv/bin
 OFFLINE := HF_HUB_OFFLINE=1 HF_DATASETS_OFFLINE=1 TOKENIZERS_PARALLELISM=false
 
 .DEFAULT_GOAL := help
-.PHONY: help setup report report-compressor report-hyperopt ship check-reports rerun test docs lab export readme clean-notebooks check-clean hooks pins report-limits demo screenshots report-speed peers
+.PHONY: help setup report report-compressor report-hyperopt ship check-reports rerun test test-extras docs lab export readme clean-notebooks check-clean hooks pins report-limits demo screenshots report-speed peers
 
 help: ## list the targets
 	@grep -E '^[a-z-]+:.*## ' Makefile | sort | while IFS= read -r line; do \
@@ -48,6 +48,15 @@ test: setup ## run every notebook of the package, then the tests
 	@$(OFFLINE) OMP_NUM_THREADS=1 $(BIN)/nbdev_test --path nbs --n_workers 2 --skip_folder_re '^([_.]|runs$$)'
 	@$(OFFLINE) $(BIN)/python -m pytest -q -n 2 --ignore tests/test_widget.py --ignore tests/test_docs.py tests
 	@$(OFFLINE) $(BIN)/python -m pytest -q tests/test_widget.py tests/test_docs.py # a browser wants the machine for itself
+
+# what .venv has, and the optional extras beside it: .venv itself stays without them, and its tests check that
+test-extras: setup ## test the optional extras against the real packages, in .venv-extras
+	@[ -x .venv-extras/bin/python ] || $(BIN)/python -m venv .venv-extras
+	@site=$$($(BIN)/python -c 'import site; print(site.getsitepackages()[0])') && echo "import site; site.addsitedir('$$site')" \
+	  > "$$(.venv-extras/bin/python -c 'import site; print(site.getsitepackages()[0])')/tokcomp-venv.pth"
+	@.venv-extras/bin/python -m pip install --quiet --disable-pip-version-check -c requirements.txt -e '.[langchain,llama-index]' --no-build-isolation
+	@.venv-extras/bin/python -c 'import langchain_core, llama_index.core'
+	@$(OFFLINE) .venv-extras/bin/python -m nbdev.test --path nbs/17_integrations.ipynb --n_workers 1
 
 docs: setup ## build the site of notebooks and reference pages: _docs/html/index.html
 	@$(BIN)/python docs/build.py

@@ -5,6 +5,7 @@ import sys
 
 import numpy as np
 import pytest
+from hypothesis import given, settings, strategies as st
 from tokcomp.cards import read_card, shipped_folder
 from tokcomp.compressor import Compressor
 from tokcomp.example import untrained_weights
@@ -102,3 +103,105 @@ def test_what_ships_compresses_at_once_and_is_light(name):
     # articles go before the words that carry the meaning
     dropped = " ".join(r.expand(o) for o in r.spans if not o.kept).split()
     assert dropped.count("the") > text.split().count("the") / 2 and "bridge" in r.text and "repaired" in r.text
+
+
+# a paragraph each, of other texts than the guard was tuned on
+FOREIGN = {
+    "german": "Am nächsten Morgen ging der alte Mann wieder hinunter zum Hafen und wartete dort auf seinen Freund. Die Fischer hatten ihre Netze "
+              "schon geflickt, und niemand sprach über den Sturm der vergangenen Nacht, obwohl zwei Boote nicht zurückgekommen waren.",
+    "french": "Le lendemain matin, le vieil homme descendit de nouveau vers le port et attendit son ami. Les pêcheurs avaient déjà réparé leurs "
+              "filets et personne ne parlait de la tempête de la nuit passée, bien que deux bateaux ne fussent pas revenus.",
+    "spanish": "A la mañana siguiente, el viejo volvió a bajar al puerto y esperó allí a su amigo. Los pescadores ya habían remendado sus redes y "
+               "nadie hablaba de la tormenta de la noche anterior, aunque dos barcos no habían regresado todavía.",
+    "italian": "La mattina dopo il vecchio scese di nuovo al porto e aspettò il suo amico. I pescatori avevano già rammendato le reti e nessuno "
+               "parlava della tempesta della notte precedente, benché due barche non fossero ancora tornate.",
+    "dutch": "De volgende ochtend liep de oude man weer naar de haven en wachtte daar op zijn vriend. De vissers hadden hun netten al hersteld en "
+             "niemand sprak over de storm van de afgelopen nacht, hoewel twee boten nog niet waren teruggekeerd.",
+    "portuguese": "Na manhã seguinte, o velho desceu outra vez até ao porto e esperou ali pelo amigo. Os pescadores já tinham consertado as redes e "
+                  "ninguém falava da tempestade da noite anterior, embora dois barcos ainda não tivessem voltado.",
+    "russian": "На следующее утро старик снова спустился к гавани и стал ждать своего друга. Рыбаки уже починили сети, и никто не говорил о буре.",
+    "chinese": "第二天早上,老人又走到港口等他的朋友。渔民们已经补好了网,虽然有两条船没有回来,但没有人谈论昨夜的风暴。",
+}
+ENGLISH = {
+    "story": "The next morning the old man went down to the harbour again and waited there for his friend. The fishermen had already mended their "
+             "nets, and nobody spoke about the storm of the night before, although two boats had not come back.",
+    "manual": "If the gradient checkpointing option is enabled, intermediate activations are recomputed during the backward pass instead of being "
+              "stored, which reduces peak memory at the cost of roughly one additional forward pass per training step.",
+    "speech": "So I think what we'd want to say is, yes, we accept that, but could you tell us a bit more about how you got there, because I'm not "
+              "sure that everyone around this table has seen the figures, and I'd like to come back to it later.",
+}
+
+
+@pytest.mark.parametrize("name", SHIPPED)
+def test_guard_knows_languages(name):
+    c = Compressor.from_pretrained(name)
+    kept = {k: c.compress(o).whole for k, o in FOREIGN.items()}
+    assert all(o and "language" in o for o in kept.values()), kept
+    assert {k: c.compress(o).whole for k, o in ENGLISH.items()} == dict.fromkeys(ENGLISH)
+
+
+CHARACTERS = st.text(st.one_of(st.sampled_from(list("abc xyz,.!\n\r\t\x00 \u200b\u200d\u0301é中ก็שא👍🏽🇩🇪❤\ufe0f")), st.characters(exclude_categories=["Cs"])), max_size=120)
+SLOW = settings(max_examples=60, deadline=None)
+
+
+@pytest.fixture(scope="module")
+def c(weights):
+    return Compressor(weights)
+
+
+def test_any_text_and_target(c):
+    @SLOW
+    @given(CHARACTERS, st.integers(0, 60), st.booleans())
+    def check(text, target, whole_words):
+        count = lambda o: len(c.encode(o)[0])
+        try: r = c.compress(text, target_tokens=target, whole_words=whole_words, guard=False)
+        except BudgetError:
+            # what has to stay by itself is too long
+            assert target < count(text)
+            return
+        assert count(r.text) <= target and r.original == text and "".join(r.expand(o) for o in r.spans) == text
+        assert r.text == text or count(text) > target
+    check()
+
+
+def test_any_protected_stretch_stays(c):
+    @SLOW
+    @given(CHARACTERS, CHARACTERS, st.text("abz 9-", min_size=1, max_size=12), st.floats(0, 1))
+    def check(before, after, held, rate):
+        try: r = c.compress(before + held + after, rate, keep=[held], guard=False)
+        except BudgetError: return
+        assert r.text.count(held) >= 1 and all(r.parts([slice(o.start, o.end)]) == [held] for o in r.protected)
+    check()
+
+
+def test_any_chunks_stream_like_one_text(c):
+    @SLOW
+    @given(CHARACTERS, st.integers(1, 400), st.lists(st.integers(1, 5000), min_size=1, max_size=5), st.floats(-2, 2))
+    def check(text, times, sizes, threshold):
+        text, chunks, at = (text + " word")*times, [], 0
+        while at < len(text):
+            chunks.append(text[at:at + sizes[len(chunks) % len(sizes)]])
+            at += len(chunks[-1])
+        whole = c.compress(text, threshold=threshold, guard=False).text
+        assert "".join(o.text for o in c.stream(chunks, threshold=threshold)) == whole
+    check()
+
+
+@pytest.mark.parametrize("text", ["a\r\nb\rc\nd " * 20, "\x00" * 50, "שלום עולם, זה מבחן. " * 8, "e\u0301a\u0308 " * 30, "👍🏽 ❤\ufe0f\u200d🔥 🇩🇪 " * 10,
+                                  "\u0301" * 40, " " * 100, "\u3000\u2028" * 20, "x"])
+def test_odd_texts(c, text):
+    import regex
+    for whole_words in (True, False):
+        for rate in (0, .3, .7, 1):
+            try: r = c.compress(text, rate, whole_words=whole_words, guard=False)
+            except BudgetError: continue
+            assert "".join(r.expand(o) for o in r.spans) == text
+            assert [r.text.count(o) for o in "\r\n"] == [text.count(o) for o in "\r\n"]
+            # what a reader sees as one character was not cut
+            edges = {o.start() for o in regex.finditer(r"\X", text)} | {len(text)}
+            assert all(o.start in edges for o in r.spans if "\r" not in text)
+
+
+def test_ten_megabytes_without_a_blank(c):
+    r = c.compress("abcdefgh0123" * 850_000, .5, guard=False)
+    assert r.n_kept == round(.5 * r.n_tokens) and len(r.original) == 10_200_000

@@ -26,6 +26,7 @@ class Card:
     mask_unit:str        # What the policy's masks do not split: 'character' or 'word'
     policy:dict|None     # Of `PolicyConfig`; None where there is no policy
     trained:dict = field(default_factory=dict) # Parameters, data, steps and validation figures
+    format:int = 1       # Of the files beside the card: what another number means, this code does not know
 
 def read_card(
     folder:Path, # A folder of trained weights
@@ -36,10 +37,13 @@ def read_card(
     except (OSError, ValueError) as e:
         raise CheckpointError(f"expected trained weights in {folder}, with a readable card.json: {e}") from e
     wanted = {o.name for o in fields(Card)}
-    if not isinstance(content, dict) or wanted - {'trained'} - set(content) or set(content) - wanted:
+    if not isinstance(content, dict) or wanted - {'trained', 'format'} - set(content) or set(content) - wanted:
         raise CheckpointError(f"expected the fields {sorted(wanted)} in {path}, got "
             f"{sorted(content) if isinstance(content, dict) else type(content).__name__}: it was written by "
             "another version of tokcomp")
+    if (found := content.get('format', 1)) != 1:
+        raise CheckpointError(f"expected trained weights of format 1 in {folder}, got {found!r}: they were written by another "
+                              "version of tokcomp. Install that one, or publish them again")
     return Card(**content)
 
 # %% ../nbs/07a_cards.ipynb #dca6b9a5

@@ -7,12 +7,15 @@ __all__ = ['make_parser', 'read_texts', 'main']
 
 # %% ../nbs/16_cli.ipynb #e4caea86
 import argparse, json, sys
+from importlib import metadata
 from pathlib import Path
+from .words import BudgetError
 
 # %% ../nbs/16_cli.ipynb #3a33a8a2
 def make_parser() -> argparse.ArgumentParser:
     "The command line, with its help"
     parser = argparse.ArgumentParser('tokcomp', description="Shorten texts by dropping the tokens that a language model can put back.")
+    parser.add_argument('--version', action='version', version=f"tokcomp {metadata.version('tokcomp')}")
     commands = parser.add_subparsers(dest='command', required=True, metavar='compress|restore|score|info')
     def command(name, help, **kwargs):
         made = commands.add_parser(name, help=help, description=help, **kwargs)
@@ -55,6 +58,7 @@ def read_texts(
     "Read texts, or raise with a sentence"
     found = []
     for name in files or ['-']:
+        if name == '-' and sys.stdin is None: raise ValueError("standard input is closed: name a file, or give a text through a pipe")
         try: raw = sys.stdin.buffer.read() if name == '-' else Path(name).read_bytes()
         except OSError as e: raise ValueError(f"{name} cannot be read: {e.strerror}") from e
         try: found.append((name, raw.decode()))
@@ -66,20 +70,31 @@ def read_texts(
 # %% ../nbs/16_cli.ipynb #d8e28eca
 def _say(*texts): print(*texts, file=sys.stderr)
 
+def _bar(texts, what):
+    "A progress bar where somebody watches and there is something to wait for"
+    if not sys.stderr.isatty() or len(texts) < 2: return texts
+    from tqdm import tqdm
+    return tqdm(texts, desc=what, unit='text')
+
 def _compress(args, compressor):
-    texts = read_texts(args.files)
-    results = compressor.compress([t for _, t in texts], args.keep_rate, target_tokens=args.target_tokens,
-        max_distortion=args.max_distortion, min_similarity=args.min_similarity, keep=args.keep, kinds=args.keep_kind, tags=args.tags,
-        whole_words=not args.parts_of_words, lines=not args.join_lines, guard=not args.no_guard)
-    for (name, _), r in zip(texts, results):
+    texts, failed = read_texts(args.files), 0
+    for name, text in _bar(texts, args.command):
+        try: r = compressor.compress(text, args.keep_rate, target_tokens=args.target_tokens,
+            max_distortion=args.max_distortion, min_similarity=args.min_similarity, keep=args.keep, kinds=args.keep_kind, tags=args.tags,
+            whole_words=not args.parts_of_words, lines=not args.join_lines, guard=not args.no_guard)
+        except BudgetError as e:                                     # of this text; the others are not held up
+            failed += 1; _say(f"tokcomp: {name}: {e}")
+            continue
         if args.json:
             print(json.dumps(dict(file=name, text=r.text, n_tokens=r.n_tokens, n_kept=r.n_kept, keep_rate=r.keep_rate, slack=r.slack,
                 whole=r.whole, distortion=r.distortion, similarity=r.similarity,
+                distortion_error=r.distortion_error, similarity_error=r.similarity_error,
                 spans=[vars(o) for o in r.spans], protected=[vars(o) for o in r.audit]),
                 ensure_ascii=False))
         else: sys.stdout.write(r.text + '\n'*(len(texts) > 1 and not r.text.endswith('\n')))
         if r.whole: _say(f"{name}: left whole, {r.whole} (--no-guard compresses it regardless)")
         elif sys.stderr.isatty(): _say(f"{name}: {r.n_kept:,} of {r.n_tokens:,} tokens kept ({r.keep_rate:.0%})")
+    return int(failed > 0)
 
 def _restore(args, compressor):
     texts = read_texts(args.files)
@@ -88,7 +103,7 @@ def _restore(args, compressor):
         else: sys.stdout.write(restored + '\n'*(len(texts) > 1 and not restored.endswith('\n')))
 
 def _score(args, compressor):
-    for name, text in read_texts(args.files):
+    for name, text in _bar(read_texts(args.files), args.command):
         r = compressor.compress(text, args.keep_rate, guard=False)
         bits = compressor.measure(r)
         found = dict(file=name, n_tokens=r.n_tokens, n_kept=r.n_kept, keep_rate=r.keep_rate, predicted=r.distortion,
@@ -105,6 +120,8 @@ def _info(args, compressor):
     print(f"weights    {card.name} in {compressor.folder}", f"ship       {', '.join(ships) or 'none'}",
           f"base       {card.base_model}, {'on this machine' if here else 'not on this machine: restoring would fetch it'}",
           f"vocabulary {len(compressor.flags):,} tokens", f"dtype      {str(compressor.policy.dtype)[6:]} for the dense layers",
+          *[f"predicted  cost of a text off by {o['block_error']:.2f} bits a token on validation texts" +
+            (f", its similarity by {o['similarity_error']:.3f}" if 'similarity_error' in o else '') for o in [card.trained.get('calibration')] if o],
           f"corpus     {card.trained.get('corpus', 'unknown')}, fingerprint {str(card.trained.get('fingerprint', 'unknown'))[:16]}", sep='\n')
 
 # %% ../nbs/16_cli.ipynb #871e8411
@@ -116,7 +133,9 @@ def main(
     try:
         from tokcomp.compressor import Compressor
         compressor = Compressor.from_pretrained(args.model)
-        dict(compress=_compress, restore=_restore, score=_score, info=_info)[args.command](args, compressor)
+        # texts are UTF-8 with the line ends that they have, whatever the terminal's language
+        if hasattr(sys.stdout, 'reconfigure'): sys.stdout.reconfigure(encoding='utf-8', newline='')
+        code = dict(compress=_compress, restore=_restore, score=_score, info=_info)[args.command](args, compressor) or 0
         sys.stdout.flush()
     except (ValueError, TypeError, RuntimeError) as e:              # BudgetError, CheckpointError, ModelError among them
         _say(f"tokcomp: {e}")
@@ -124,5 +143,8 @@ def main(
     except BrokenPipeError:                                          # whoever reads had enough
         sys.stderr.close()
         return 1
+    except OSError as e:                                             # a full disk behind the pipe
+        _say(f"tokcomp: the output could not be written: {e.strerror or e}")
+        return 1
     except KeyboardInterrupt: return 130
-    return 0
+    return code

@@ -50,6 +50,8 @@ class Compressed:
     _free:np.ndarray = field(repr=False, compare=False)      # What would be kept if nothing were protected; bool, (n_tokens,)
     _bits:np.ndarray|None = field(repr=False, compare=False) # Predicted cost of each token if dropped; float, (n_tokens,)
     _curve:np.ndarray|None = field(default=None, repr=False, compare=False) # Bits a token, and the similarity at each; (2, n)
+    distortion_error:float|None = field(default=None, repr=False) # How far `distortion` was off on validation texts, bits/token, mean
+    similarity_error:float|None = field(default=None, repr=False) # How far `similarity` was, mean
 
     @property
     def keep_rate(self) -> float: return self.n_kept/self.n_tokens if self.n_tokens else 1.

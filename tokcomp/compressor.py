@@ -27,6 +27,7 @@ from .pieces import pieces_from, pieces_of
 from .policy import PolicyConfig
 from .protect import Finder, protected_spans, read_tags
 from .restoring import Restoring
+from .words import begins_blank, blank, sign
 
 # %% ../nbs/09_compressor.ipynb #ee25eb84
 class Compressor(Restoring):
@@ -41,11 +42,16 @@ class Compressor(Restoring):
             cfg = PolicyConfig(**{**self.card.policy, 'dilations': tuple(self.card.policy['dilations'])})
             self.policy = FoldedPolicy(cfg, tensors, torch.bfloat16 if has_bf16_cpu() else torch.float32)
             self.flags, self.lengths, self.unigram_bits = (tensors[o].numpy() for o in ('flags', 'byte_lengths', 'unigram_bits'))
+            word = (self.flags & begins_blank != 0) & (self.flags & (sign | blank) == 0)
+            # 0 no word's beginning, 1 one, 2 one of the hundred most frequent: for the guard
+            self.words = word + np.where(word & (self.unigram_bits <= np.sort(self.unigram_bits[word])[:100].max(initial=-1)), 1, 0)
             self.thresholds, self.language_limit = tensors['thresholds'].numpy(), tensors['language_limit'].item()
             self.curve = tensors['similarity'].numpy() if 'similarity' in tensors else None
         except (OSError, SafetensorError, KeyError, TypeError, ValueError, RuntimeError) as e:
             raise CheckpointError(f"{folder} holds no compressor that can be read ({type(e).__name__}: {e}). Weights of a policy of "
                 "kind 'conv' have one; those of an older tokcomp are published again by nbs/runs/train.ipynb") from e
+        measured = self.card.trained.get('calibration') or {}
+        self.errors = measured.get('block_error'), measured.get('similarity_error')
         try: self.tokenizer = Tokenizer.from_file(str(self.folder/'tokenizer.json'))
         except Exception as e: raise CheckpointError(f"the tokenizer in {folder} cannot be read: {e}") from e   # it raises nothing narrower
         if self.tokenizer.get_vocab_size() > len(self.flags):
@@ -103,9 +109,14 @@ def _drafts(self, texts, spans, ids, rates, options) -> list:
     return [Draft(self, *o, options) for o in zip(texts, ids, scored, spans)]
 
 # %% ../nbs/09_compressor.ipynb #830514b8
+def _frequent(self, ids) -> float:
+    "Share of the words that are among the hundred most frequent, whole: not the first letters of another"
+    words, ends = self.words[ids], np.append(self.flags[ids[1:]] & (begins_blank | sign) != 0, True)
+    return float(((words == 2) & ends).sum()/max((words > 0).sum(), 1))
+
 def _compress_group(self, texts, tagged, ids, options):
     n, target = np.array([len(o) for o in ids]), options.target_tokens
-    whole = ['it is empty' if not len(i) else reason_to_keep(t, len(i), float(self.unigram_bits[i].sum()), self.language_limit)
+    whole = ['it is empty' if not len(i) else reason_to_keep(t, len(i), float(self.unigram_bits[i].sum()), self.language_limit, _frequent(self, i))
              if options.guard else None for t, i in zip(texts, ids)]
     spans = [sorted(a + protected_spans(t, options.keep, options.kinds), key=lambda o: (o.start, o.end)) for a, t in zip(tagged, texts)]
     count = options.count or (lambda text: len(self.encode(text)[0]))
@@ -235,11 +246,21 @@ def _stream(self, chunks, options):
 
 # %% ../nbs/09_compressor.ipynb #a204db75
 @patch
+def compress_prompt(self:Compressor, context, *args, **kwargs) -> dict:
+    "`tokcomp.integrations.compress_prompt`: LLMLingua's call"
+    from tokcomp.integrations import compress_prompt             # here: only who calls it needs it
+    return compress_prompt(self, context, *args, **kwargs)
+
+@patch
 def save_pretrained(self:Compressor,
     folder:str|Path, # Where to; must not exist yet, or hold trained weights
 ) -> Path:           # The folder
-    "Copy the weights that this compressor was made from"
-    return copy_trained(self.folder, Path(folder))
+    "Copy the weights that this compressor was made from, with a page of their figures"
+    from tokcomp.hub import model_card
+    page = model_card(self.card)
+    copied = copy_trained(self.folder, Path(folder))
+    (copied/'README.md').write_text(page, encoding='utf-8')
+    return copied
 
 @patch
 def push_to_hub(self:Compressor,

@@ -37,10 +37,13 @@ def reason_to_keep(
     n_tokens:int,         # Its tokens
     total_bits:float,     # What its tokens cost under the training text's frequencies, bits
     limit:float,          # Bits a character that the training text stays below
+    frequent:float=1.,    # Share of its words that are among the training text's most frequent
     least:int=32,         # Shorter texts are not worth it, tokens
 ) -> str|None:            # A sentence's end, such as 'it looks like JSON'; None: compress
     "Why a text should stay whole"
     if n_tokens < least: return f"it has {n_tokens} tokens, fewer than {least}"
     if kind := looks_like(text): return f"it looks like {kind}"
-    if (cost := total_bits/max(len(text), 1)) > limit:
-        return f"its language is not the policy's: {cost:.1f} bits a character, the training text stays below {limit:.1f}"
+    cost = total_bits/max(len(text), 1)
+    if cost > limit: return f"its language is not the policy's: {cost:.1f} bits a character, the training text stays below {limit:.1f}"
+    if cost > .7*limit and frequent < .15:
+        return f"its language is not the policy's: {frequent:.0%} of its words are frequent ones, and it costs {cost:.1f} bits a character"

@@ -6,8 +6,9 @@
 __all__ = ['segments_of', 'Restoring']
 
 # %% ../nbs/08i_restoring.ipynb #dc4cde98
-import re
+import math, re
 from collections.abc import Callable
+from numbers import Integral, Real
 from pathlib import Path
 import numpy as np, torch
 from fastcore.basics import patch
@@ -69,6 +70,11 @@ def restore(self:Restoring,
     "Put dropped tokens back"
     from tqdm.auto import tqdm
     from tokcomp.tokens import encode_text
+    for name, o, least in (('max_insertions', max_insertions, 0), ('batch_size', batch_size, 1)):
+        if isinstance(o, bool) or not isinstance(o, Integral) or o < least:
+            raise ValueError(f"expected {name} as a whole number from {least} on, got {o!r}")
+    if not isinstance(insertion_penalty, Real) or not math.isfinite(insertion_penalty):
+        raise ValueError(f"expected insertion_penalty as a number of nats, got {insertion_penalty!r}")
     several = isinstance(text, (list, tuple))
     texts = [o.text if isinstance(o, Compressed) else check_text(o) for o in (text if several else [text])]
     reconstructor, tokenizer, device = self.models()

@@ -92,6 +92,11 @@ def _fill(scores:np.ndarray, sizes:np.ndarray, room:int) -> np.ndarray:
         if took[i, left]: kept[i], left = True, left - int(sizes[i])
     return kept
 
+def _of_each_size(order:np.ndarray, sizes:np.ndarray, n:int) -> tuple:
+    "Of every size the last eight units before the cut at `n`, and the first eight behind it"
+    return tuple(np.concatenate([part[sizes[part] == o][cut] for o in np.unique(sizes[order])])
+                 for part, cut in ((order[:n], slice(-8, None)), (order[n:], slice(8))))
+
 def choose_units(
     scores:np.ndarray, # Of each unit, high means keep; float, (n_units,)
     sizes:np.ndarray,  # Its tokens; int >= 1, (n_units,)
@@ -108,11 +113,14 @@ def choose_units(
     kept[order[:n]] = True
     threshold = float(scores[order[n - 1]]) if n else float('inf')
     left = room - (int(total[n - 1]) if n else 0)
-    if left and n < len(order):
-        around = order[max(n - 32, 0):n + 32]
-        capacity = left + int(sizes[order[max(n - 32, 0):n]].sum())
-        kept[around] = _fill(scores[around], sizes[around], capacity)
-    return kept, threshold
+    if not left or n == len(order): return kept, threshold
+    found = []
+    for inside, outside in ((order[max(n - 32, 0):n], order[n:n + 32]), _of_each_size(order, sizes, n)):
+        around = np.concatenate([inside, outside])
+        found.append(kept.copy())
+        found[-1][around] = _fill(scores[around], sizes[around], left + int(sizes[inside].sum()))
+        if sizes[found[-1]].sum() == k: break              # nearly always the neighbours of the cut are enough
+    return max(found, key=lambda o: sizes[o].sum()), threshold
 
 # %% ../nbs/02e_words.ipynb #1fcc14fd
 def character_offsets(
