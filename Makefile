@@ -61,8 +61,8 @@ test-extras: setup ## test the optional extras against the real packages, in .ve
 docs: setup ## build the site of notebooks and reference pages: _docs/html/index.html
 	@$(BIN)/python docs/build.py
 
-lab: setup ## open the notebooks in JupyterLab
-	@$(BIN)/python -m jupyterlab nbs
+lab: setup ## open the notebooks in JupyterLab, at the first one
+	@$(BIN)/python -m jupyterlab nbs/index.ipynb
 
 demo: setup ## serve the masking widget as a page, until Ctrl-C
 	@$(BIN)/python -m voila nbs/runs/demo.ipynb

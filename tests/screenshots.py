@@ -104,7 +104,15 @@ def first_pages(chromium, folder, home, root):
     return {name: caption for name, (_, caption) in pages.items()}
 
 
-def page_html(found, captions, manifest):
+def browser_tests(root):
+    "The browser tests, run now: their log, without this machine's folders and times"
+    done = subprocess.run([sys.executable, "-m", "pytest", "-v", "--no-header", "-p", "no:cacheprovider", "tests/test_widget.py", "tests/test_docs.py"],
+                          cwd=root, capture_output=True, text=True)
+    if done.returncode: sys.exit(f"the browser tests fail, nothing was pictured:\n{done.stdout[-3000:]}")
+    return "\n".join(o for o in done.stdout.splitlines() if o.strip()) + "\n"
+
+
+def page_html(found, captions, manifest, log):
     "The report's page"
     rows = "".join(f"<tr><td>{html.escape(kind)}</td>" + "".join(f"<td>{o[k]}</td>" for k in ("tokens", "cpu_ms", "least_ms", "median_ms", "p95_ms", "load")) + "</tr>"
                    for kind, f in found.items() for o in f["redraws"])
@@ -118,13 +126,14 @@ def page_html(found, captions, manifest):
 browser, server and kernel share {manifest['processors']} processors with whatever else made the load average. Processor time is theirs alone, over all
 threads; what they wait for is not in it.</p>
 <div class="scroll"><table><thead><tr>{head}</tr></thead><tbody>{rows}</tbody></table></div>
+<h2>Tests in this browser</h2><pre>{html.escape(log)}</pre>
 {details_html('Where it comes from', plain)}{details_html('Versions', manifest['packages'])}</body></html>"""
 
 
 def main():
     start, root = time.perf_counter(), browser.ROOT
     if browser.CHROMIUM is None: sys.exit("expected a Chromium in PATH, found none: apt-get install chromium")
-    final = root / "reports/demo"
+    final, log = root / "reports/demo", browser_tests(root)
     with tempfile.TemporaryDirectory(prefix=".tmp-", dir=root / "reports") as made, tempfile.TemporaryDirectory() as home:
         folder = Path(made) / "demo"
         folder.mkdir()
@@ -137,7 +146,7 @@ def main():
         manifest |= dict(profile="demo", chromium=version)
         (folder / "demo.json").write_text(json.dumps(found, indent=1))
         (folder / "manifest.json").write_text(json.dumps(manifest, indent=1))
-        (folder / "index.html").write_text(page_html(found, captions, manifest), encoding="utf-8")
+        (folder / "index.html").write_text(page_html(found, captions, manifest, log), encoding="utf-8")
         replace_folder(folder, final)
     print(f"Report: {final.relative_to(root) / 'index.html'}")
 

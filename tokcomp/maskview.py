@@ -207,7 +207,7 @@ function render({model, el, signal}) {
   const root = element(el, 'div', 'tc', undefined, {'data-lm-suppress-shortcuts': 'true'})
   const lost = element(root, 'p', 'tc-lost', '', {role: 'alert'}), note = element(root, 'p', 'tc-note', '', {role: 'status'})
   let waiting = null
-  const gone = () => { lost.textContent = 'The kernel behind this view does not answer: it was restarted or stopped. Run the cell again, or load the page again.' }
+  const gone = () => { lost.textContent = 'The kernel behind this view does not answer: it is busy (this goes away when it answers), or it was restarted or stopped. Then run the cell again, or load the page again.' }
   const answered = () => { clearTimeout(waiting); waiting = null; lost.textContent = '' }
   const tell = message => { model.send(message); waiting ??= setTimeout(gone, 5000) }
   const columns = element(root, 'div', 'tc-columns'), main = element(columns, 'div', 'tc-main'), side = element(columns, 'div', 'tc-side')

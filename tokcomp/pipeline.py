@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['output_folder', 'load_tokenizer', 'start_of', 'prepared', 'make_reconstructor', 'make_policy', 'load_trainable',
            'device_for', 'train_reconstructor', 'first_phase_hash', 'train_policy', 'load_trained', 'train_neutral',
-           'load_neutral', 'last_validation', 'publish']
+           'load_neutral', 'last_validation', 'runs_before', 'scaling_lines', 'publish']
 
 # %% ../nbs/08a_pipeline.ipynb #388b62a1
 import json, shutil
@@ -229,6 +229,29 @@ def last_validation(
     ends = {o['phase']: o for o in lines if 'val_distortion' in o}
     return {phase: {k: v for k, v in o.items() if k == 'step' or k == 'tokens' or k.startswith('val_')} for phase, o in ends.items()}
 
+def _scaling(lines): return [[o['tokens'], o['val_frequency_half']] for o in lines if o['phase'] == 'reconstructor' and 'val_frequency_half' in o]
+
+def runs_before(
+    params:Params, # Checked parameters
+) -> list[dict]:   # validation, scaling (tokens and distortion of frequency masks at keep 0.5, through phase 1), fingerprint, parameters of each
+    "The runs that the weights in `start_from` came from, the first one first"
+    if not params.start_from: return []
+    trained = read_card(start_of(params)).trained
+    first = trained['validation'].get('reconstructor', {})
+    own = {'scaling': _scaling([dict(first, phase='reconstructor')])} | {k: trained[k] for k in ('validation', 'scaling', 'fingerprint', 'parameters') if k in trained}
+    return [*trained.get('before', []), own]
+
+def scaling_lines(
+    params:Params, # Checked parameters
+    lines:list,    # From `read_logs`, of phase 1
+) -> list[dict]:   # Lines of all phases 1 that these weights went through, tokens counted on
+    "Validation against tokens over a run and those before it; what joint phases trained on is not counted"
+    found, offset = [], 0
+    for run in runs_before(params):
+        found += [dict(phase='reconstructor', tokens=offset + t, val_frequency_half=d) for t, d in run['scaling']]
+        offset += run['scaling'][-1][0] if run['scaling'] else 0
+    return found + [dict(phase='reconstructor', tokens=offset + t, val_frequency_half=d) for t, d in _scaling(lines)]
+
 def publish(
     params:Params,    # Checked parameters of a run that is trained
     corpus:Corpus,    # From `prepared`
@@ -238,7 +261,8 @@ def publish(
 ) -> Path:            # Folder of trained weights, `trained` in the run's folder
     "Write the best seed's policy and reconstructor as trained weights"
     root = output_folder(params)
-    ends = {seed: last_validation(read_logs(root/'reconstructor') + read_logs(root/f'seed-{seed}'))
+    first = read_logs(root/'reconstructor')
+    ends = {seed: last_validation(first + read_logs(root/f'seed-{seed}'))
             for seed in range(params.seed, params.seed + params.n_seeds)}
     best = min(ends, key=lambda o: list(ends[o].values())[-1]['val_distortion'])
     reconstructor, policy = load_trained(params, tokenizer, best, device)
@@ -248,7 +272,7 @@ def publish(
                                          corpus.blocks['train'], corpus.blocks['validation'], device, similarity=similarity)
     card = Card(params.profile, params.base_model, None if own else resolve_model(params.base_model).sha256,
         tokenizer_hash(tokenizer), params.tuning, params.lora_rank, params.lora_alpha, params.anchor, params.mask_unit,
-        asdict(policy.cfg), dict(seed=best, validation=ends[best], corpus=corpus.name, fingerprint=corpus.fingerprint,
+        asdict(policy.cfg), dict(seed=best, validation=ends[best], scaling=_scaling(first), before=runs_before(params), corpus=corpus.name, fingerprint=corpus.fingerprint,
                                  statistics=corpus.statistics, sources=source_files(params.corpus), parameters=params.model_dump(),
                                  calibration=measured))
     return save_trained(root/'trained', card, reconstructor, policy, tokenizer, compressor)
