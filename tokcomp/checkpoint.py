@@ -150,6 +150,8 @@ def list_checkpoints(
     found = [o for o in Path(folder).glob('*step-*') if o.is_dir() and named(o.name)]
     return sorted(found, key=lambda o: (int(named(o.name)[2]), not named(o.name)[1]))
 
+def _digest(files): return hashlib.sha256(json.dumps(files, sort_keys=True).encode()).hexdigest()  # an altered manifest is damage too
+
 def write_checkpoint(
     folder:Path, # A folder to fill; does not exist yet
     tensors:dict[str, dict[str, Tensor]], # Tensors by group and name
@@ -162,7 +164,7 @@ def write_checkpoint(
     sync(folder/'state.json')
     files = {o.name: dict(size=o.stat().st_size, sha256=file_hash(o))
              for o in sorted(folder.iterdir())}
-    manifest = json.dumps(dict(format=FORMAT_VERSION, files=files), indent=1)
+    manifest = json.dumps(dict(format=FORMAT_VERSION, files=files, digest=_digest(files)), indent=1)
     (folder/'manifest.json').write_text(manifest, encoding='utf-8')
     sync(folder/'manifest.json')
     sync(folder)
@@ -231,6 +233,8 @@ def verify_checkpoint(
         version = manifest.get('format') if isinstance(manifest, dict) else manifest
         raise CheckpointError(f"expected checkpoint format {FORMAT_VERSION}, {path} has {version!r}. "
                               "Read it with the version of tokcomp that wrote it, or start anew")
+    if manifest.get('digest') != _digest(manifest.get('files')):
+        raise CheckpointError(f"{path/'manifest.json'} was damaged: its list of files is not the one that was written. {hint}")
     for name, want in manifest['files'].items():
         file = path/name
         if not file.is_file(): raise CheckpointError(f"expected {file}, it is missing. {hint}")

@@ -251,6 +251,9 @@ RULES = (
      ("validation_share", "test_share"), lambda p: p.validation_share + p.test_share < 1),
     ("min_tokens must be at most block_size", ("min_tokens", "block_size"),
      lambda p: p.min_tokens <= p.block_size),
+    ("search_storage must not hold a password, which every report would show: give it to the database's client, "
+     "e.g. in PGPASSWORD or ~/.pgpass", ("search_storage",),
+     lambda p: not re.match(r"[^/]*://[^/@:]*:[^/@]*@", p.search_storage or "")),
     ("start_policy needs start_from, the weights to start from", ("start_policy", "start_from"),
      lambda p: p.start_from is not None or not p.start_policy))
 

@@ -321,7 +321,10 @@ def compare_results(
 ) -> tuple[bool, str]: # Whether results.json are the same; a sentence
     "Whether two reports have the same results"
     a, b = (read_json(Path(o)/'results.json') for o in (old, new))
-    if a is None or b is None: return a is b, f"no results.json in {old if a is None else new}"
+    data = [(read_json(Path(o)/'manifest.json') or {}).get('data_fingerprint') for o in (old, new)]
+    if data[0] != data[1]: return False, f"the data differ: fingerprint {data[0]}, now {data[1]}"
+    if a is b is None: return True, "neither has a results.json: nothing but the data's fingerprint was compared"
+    if a is None or b is None: return False, f"no results.json in {old if a is None else new}"
     if a == b: return True, f"the results are the same, {len(a)} rows"
     rows = sum(x != y for x, y in zip(a, b)) + abs(len(a) - len(b))
     return False, f"{rows} of {max(len(a), len(b))} rows of results.json differ"

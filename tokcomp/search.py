@@ -15,7 +15,7 @@ from filelock import FileLock
 from optuna.storages import JournalStorage
 from optuna.storages.journal import JournalFileBackend
 from optuna.trial import TrialState
-from .checkpoint import check_compatible, written_aside
+from .checkpoint import CheckpointError, check_compatible, written_aside
 from .interrupts import FolderInUse, Stopped, sole_run
 from .logs import read_logs
 from .params import (MaskParams, ModelParams, OptimizerParams, ParamError, Params, RewardParams, SearchParams,
@@ -186,6 +186,8 @@ def write_best(
     path:Path,     # YAML file
 ) -> Params:       # What the file says, over base.yaml
     "Write the best trial's settings as a profile"
+    if not study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,)):
+        raise ValueError(f"no trial of study {params.profile} is complete, so none is the best: go on with more (max_trials)")
     name = f'{params.profile}-best'
     found = replace_params(params, **study.best_params, profile=name, output_dir=f'runs/{name}')
     base = read_layer(params_folder()/'base.yaml')[0]
@@ -214,6 +216,9 @@ def main(
     except Stopped as e:
         print(e, file=sys.stderr)
         return 143
+    except (CheckpointError, FolderInUse, ValueError, OSError) as e:
+        print(f'No search: {e}', file=sys.stderr)
+        return 1
     done = study.get_trials(states=(TrialState.COMPLETE,))
     print(f"{len(done)} trials complete" + (f"; best: {study.best_value:.4f} bits/token with {study.best_params}" if done else ''))
     return 0

@@ -7,6 +7,7 @@ __all__ = ['read_arguments', 'check_launch', 'train', 'main']
 
 # %% ../nbs/08k_train.ipynb #bd208e74
 import argparse, os, sys
+from contextlib import nullcontext
 from pathlib import Path
 from .params import (ParamError, Params, check_processes, find_layer, load_params, params_folder, parse_overrides,
                             replace_params, unknown_text, write_params)
@@ -48,10 +49,14 @@ def train(
     progress:bool=True, # Show progress bars?
 ) -> Path:              # The run's folder
     "Prepare, train the reconstructor, a neutral judge where asked for, and each seed's policy; keep the weights"
-    from tokcomp.pipeline import (device_for, output_folder, prepared, publish, train_neutral, train_policy,
-                                  train_reconstructor)
+    from tokcomp.interrupts import sole_run
+    from tokcomp.pipeline import output_folder
     folder, first = output_folder(params), int(os.environ.get('RANK', 0)) == 0
     if int(os.environ.get('TORCHELASTIC_RESTART_COUNT', 0)): params = replace_params(params, resume=True)
+    with sole_run(folder) if first else nullcontext(): return _train(params, folder, first, progress)
+
+def _train(params, folder, first, progress):
+    from tokcomp.pipeline import device_for, prepared, publish, train_neutral, train_policy, train_reconstructor
     if first: write_params(params, folder/'params.yaml')
     corpus, tokenizer, counts = prepared(params)
     device = device_for(params)
@@ -60,7 +65,10 @@ def train(
     for seed in range(params.seed, params.seed + params.n_seeds):
         trainer = train_policy(params, corpus, tokenizer, counts, device, seed, progress=progress)
     trainer.accelerator.end_training()      # the others may go; what is left is the first one's
-    if first: publish(params, corpus, tokenizer, device)
+    if first:
+        from tokcomp.similarity import SentenceEncoder
+        similarity = SentenceEncoder(params.similarity_model).similarity if params.similarity_model else None
+        publish(params, corpus, tokenizer, device, similarity)
     return folder
 
 # %% ../nbs/08k_train.ipynb #f1aca750
@@ -76,14 +84,16 @@ def main(
     except ParamError as e:
         say(e)
         return 2
+    import torch
     from tokcomp.checkpoint import CheckpointError
+    from tokcomp.models import ModelError
     from tokcomp.interrupts import FolderInUse, Stopped
     from tokcomp.trainer import NonFiniteError
     try: folder = train(params, progress=sys.stderr.isatty())
     except Stopped as e:
         say(e)
         return 143
-    except (CheckpointError, FolderInUse, NonFiniteError, OSError) as e:
+    except (CheckpointError, FolderInUse, NonFiniteError, ModelError, ValueError, OSError, torch.OutOfMemoryError) as e:
         print(f'No training: {e}', file=sys.stderr)  # whichever process it happens to
         return 1
     say(f'Trained: {os.path.relpath(folder)}')

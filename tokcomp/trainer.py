@@ -6,7 +6,7 @@
 __all__ = ['PHASES', 'RESUME_KEYS', 'LOGIT_GAIN', 'lr_at', 'NonFiniteError', 'TrainState', 'Trainer', 'Batch', 'Proposal']
 
 # %% ../nbs/08_trainer.ipynb #daa3664a
-import json, math, time
+import json, math, shutil, time
 from collections import defaultdict
 from contextlib import nullcontext
 from dataclasses import asdict, dataclass, replace
@@ -111,6 +111,7 @@ class Trainer:
                        'vocab_size': len(counts), 'policy': policy and asdict(policy.cfg),
                        'reconstructor': {n: list(p.shape) for n, p in self._trainable(reconstructor).items()}}
         self.state, self.optimizers, self.scalers, self.pairs = TrainState(), {}, {}, 0
+        self.overflows = defaultdict(int)                        # updates in a row whose gradient was not finite
 
     @staticmethod
     def _trainable(module): return {n: p for n, p in module.named_parameters() if p.requires_grad}
@@ -230,6 +231,8 @@ def score_masks(self:Trainer,
     return bits.view_as(keep_masks)
 
 # %% ../nbs/08_trainer.ipynb #24d0148e
+_OVERFLOWS = 20  # steps in a row that fp16 may overflow: 2^16 falls to 2^-4 by then
+
 @patch
 def update(self:Trainer,
     name:str,    # 'reconstructor' or 'policy'
@@ -243,9 +246,12 @@ def update(self:Trainer,
     for p, g in zip(parameters, grads): p.grad = self.accelerator.reduce(g, 'sum')
     scaler.unscale_(optimizer)
     norm = nn.utils.clip_grad_norm_(parameters, self.params.max_grad_norm).item()
-    if not math.isfinite(norm) and not self.device.needs_scaler:
+    # a scaler finds its scale by overflowing; what overflows at every scale is no matter of scale
+    self.overflows[name] = 0 if math.isfinite(norm) else self.overflows[name] + 1
+    if self.overflows[name] > (_OVERFLOWS if self.device.needs_scaler else 0):
         path = self.folder/f'nonfinite-{name}-{self.state.total:08d}.safetensors'
-        if self.accelerator.is_main_process:
+        if self.accelerator.num_processes > 1: path = path.with_stem(f'{path.stem}-of-process-{self.accelerator.process_index}')
+        if self.accelerator.num_processes > 1 or self.accelerator.is_main_process:   # each has its share of the batch
             save_weights(path, dict(input_ids=batch.input_ids, token_mask=batch.token_mask, keep_mask=masks,
                                     keys=torch.tensor(batch.keys)))
         message = (f"the {name}'s gradient is not finite in phase {self.state.phase}, step {self.state.step}; "
@@ -253,6 +259,7 @@ def update(self:Trainer,
         if self.params.nonfinite == 'stop':
             raise NonFiniteError(f"{message}. Lower its learning rate, or set nonfinite=skip")
         tqdm.write(f"skipped: {message}")
+        self.overflows[name] = 0
     else: scaler.step(optimizer)
     scaler.update()
     optimizer.zero_grad()
@@ -379,8 +386,10 @@ def reward_of(self:Trainer, batch:Batch, proposal:Proposal, bits:Tensor) -> tupl
         local = local_reward(bits if weights is None else bits*weights, batch.token_mask, p.credit_window)
         advantage = leave_one_out(local) + leave_one_out(bonus)[..., None]
     if p.normalize_advantage:
-        square = self.accelerator.gather(advantage.pow(2).mean()[None]).mean()
-        advantage = advantage / (square.sqrt() + 1e-6)
+        # over what is decided, wherever it was padded to: as many processes as there are have one scale
+        real = torch.ones_like(advantage) if advantage.shape[-1] == 1 else batch.token_mask.expand_as(advantage)
+        square, n = self.accelerator.reduce(torch.stack([(advantage.pow(2)*real).sum(), real.sum().float()]), 'sum')
+        advantage = advantage / ((square/n).sqrt() + 1e-6)
     return reward, advantage
 
 @patch
@@ -407,7 +416,7 @@ def joint_step(self:Trainer) -> dict:
     proposal = self.propose(batch)
     bits = self.score_masks(batch, proposal.masks)
     nats = self.mean_over_texts(weighted_distortion(bits, batch.token_mask).mean(0)) * math.log(2)
-    self.state.running_nats += .05 * (nats - self.state.running_nats)
+    if math.isfinite(nats): self.state.running_nats += .05 * (nats - self.state.running_nats)
     self.temperature = temperature_at(p.temperature_schedule, p.temperature, p.temperature_end,
                                       self.state.step / max(1, self.steps['joint']), self.state.running_nats)
     reward, advantage = self.reward_of(batch, proposal, bits)
@@ -521,8 +530,9 @@ def set_lr(self:Trainer) -> float:
 def evaluate_now(self:Trainer) -> tuple: # metrics, and True to end the phase
     "Validate; count evaluations without improvement"
     metrics = self.validate()
-    better = self.state.best is None or metrics['val_distortion'] < self.state.best
-    if better: self.state.best, self.state.waited = metrics['val_distortion'], 0
+    # the first process's figure for all: sums may differ in their last bits, and all have to stop together
+    value = self.accelerator.gather(torch.tensor([metrics['val_distortion']], dtype=torch.float64, device=self.on))[0].item()
+    if self.state.best is None or value < self.state.best: self.state.best, self.state.waited = value, 0
     else: self.state.waited += 1
     return metrics, bool(self.params.patience) and self.state.waited >= self.params.patience
 
@@ -545,7 +555,11 @@ def fit(self:Trainer, stop_after:int|None=None) -> 'Trainer':
 @patch
 def run_phases(self:Trainer, stop_after:int|None):
     "What is left of the phases"
-    if not (self.params.resume and self.resume()): self.state = TrainState()
+    if not (self.params.resume and self.resume()):
+        self.state = TrainState()
+        # an earlier run's, which a restart after a fault would otherwise go on from
+        if self.accelerator.is_main_process: shutil.rmtree(self.folder/'checkpoints', ignore_errors=True)
+        self.accelerator.wait_for_everyone()
     if self.state.finished: return
     done = {o: self.steps[o] for o in self.phases[:self.phases.index(self.state.phase)]} if self.state.phase else {}
     done[self.state.phase] = self.state.step - self.state.due      # what is due has not been logged
