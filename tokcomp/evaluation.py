@@ -5,8 +5,8 @@
 # %% auto #0
 __all__ = ['RESTORED', 'SIGNIFICANT', 'STYLES', 'EXAMPLE_CSS', 'TestBlocks', 'unseen_blocks', 'method_masks', 'fit_resources',
            'score_blocks', 'lm_surprisal', 'restore_blocks', 'restored_measures', 'retained', 'block_utility',
-           'evaluate_seed', 'document_means', 'summarize', 'compare', 'write_json', 'decide', 'decided', 'plot_rate',
-           'plot_curves', 'scaling_law', 'plot_scaling', 'text_runs', 'example_html']
+           'evaluate_seed', 'document_means', 'summarize', 'comparable', 'compare', 'write_json', 'decide', 'decided',
+           'plot_rate', 'plot_curves', 'scaling_law', 'plot_scaling', 'text_runs', 'example_html']
 
 # %% ../nbs/12_evaluation.ipynb #9b26cfe4
 import html, json, math, os, time
@@ -256,6 +256,13 @@ def summarize(
         records.append({k: None if isinstance(v, float) and math.isnan(v) else v for k, v in record.items()})
     return records
 
+def comparable(
+    frame:pd.DataFrame, # Rows by block
+    method:str='policy', # Compared with every other one
+) -> bool:
+    "Whether there is something to compare: the method, and two documents"
+    return bool((frame.method == method).any()) and frame.document.nunique() > 1
+
 def compare(
     frame:pd.DataFrame, # Rows by block, all methods, seeds and rates
     params,             # confidence, bootstrap_samples, permutation_samples, seed
@@ -266,7 +273,7 @@ def compare(
               for key, rows in frame.groupby(['method', 'seed', 'asked_keep_rate'], sort=False)}
     records = []
     for (other, seed, rate), theirs in groups.items():
-        if other == method: continue
+        if other == method or (method, seed, rate) not in groups: continue
         found = paired_difference(groups[method, seed, rate], theirs, params.confidence,
                                   params.bootstrap_samples, params.seed, params.permutation_samples)
         records.append(dict(method=method, other=other, seed=int(seed), keep_rate=float(rate), **asdict(found)))
