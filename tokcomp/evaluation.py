@@ -6,7 +6,8 @@
 __all__ = ['RESTORED', 'SIGNIFICANT', 'STYLES', 'EXAMPLE_CSS', 'TestBlocks', 'unseen_blocks', 'method_masks', 'fit_resources',
            'score_blocks', 'lm_surprisal', 'restore_blocks', 'restored_measures', 'retained', 'block_utility',
            'evaluate_seed', 'document_means', 'summarize', 'comparable', 'compare', 'write_json', 'decide', 'decided',
-           'plot_rate', 'plot_curves', 'scaling_law', 'plot_scaling', 'text_runs', 'example_html']
+           'style_of', 'offsets', 'plot_rate', 'plot_curves', 'scaling_law', 'plot_scaling', 'text_runs',
+           'example_html']
 
 # %% ../nbs/12_evaluation.ipynb #9b26cfe4
 import html, json, math, os, time
@@ -308,12 +309,32 @@ def decided(
     return counts
 
 # %% ../nbs/12_evaluation.ipynb #07334554
-#: Order, colour (Okabe & Ito's colour-blind-safe set), marker and line of each method
-STYLES = {'policy': ('#D55E00', 'o', '-'), 'llmlingua': ('#8B4513', 'h', '--'), 'lm_surprisal': ('#0072B2', '*', '-.'),
-          'lm_surprisal_phrase': ('#0072B2', 'X', ':'), 'surprisal': ('#0072B2', 's', '--'), 'frequency': ('#009E73', '^', '--'),
-          'ngram_entropy': ('#CC79A7', 'D', '-.'), 'length': ('#E69F00', 'v', '-.'),
-          'position': ('#56B4E9', 'P', ':'), 'random': ('#000000', 'x', ':')}
+#: Order, colour (Okabe & Ito's colour-blind-safe set, then Tol's), marker and line of each method; no two share a marker
+STYLES = {'policy': ('#D55E00', 'o', '-'), 'compressor': ('#882255', 'p', '-'), 'llmlingua': ('#8B4513', 'h', '--'),
+          'lm_surprisal': ('#0072B2', '*', '-.'), 'lm_surprisal_phrase': ('#332288', 'X', ':'), 'surprisal': ('#999933', 's', '--'),
+          'mixture': ('#117733', '>', '-.'), 'frequency': ('#009E73', '^', '--'), 'ngram_entropy': ('#CC79A7', 'D', '-.'),
+          'length': ('#E69F00', 'v', '-.'), 'stop_words': ('#666666', '<', '--'), 'position': ('#56B4E9', 'P', ':'),
+          'random': ('#000000', 'x', ':')}
 
+def style_of(
+    method:str,    # Any
+    known:list=(), # Methods without a style that are drawn too
+) -> tuple:        # Colour, marker, line
+    "How a method is drawn; one without a style is grey, with a marker of its own"
+    if method in STYLES: return STYLES[method]
+    return '#7F7F7F', '1234dH8+|_'[list(known).index(method) % 10], '-.'
+
+def offsets(
+    methods:list, # In the order of drawing
+) -> dict:        # Method -> shift along the keep rate, so that bars do not cover each other
+    "Shifts around 0; the policy has none, so that it never looks cheaper than it is"
+    others = [o for o in methods if o != 'policy']
+    half = len(others)/2 if 'policy' not in methods else len(others)//2 + .5
+    places = {o: i + .5 - half for i, o in enumerate(others)}
+    if 'policy' in methods: places = {o: p + (p >= 0) for o, p in places.items()} | dict(policy=0)
+    return {o: .002*places[o] for o in methods}
+
+# %% ../nbs/12_evaluation.ipynb #907bae75
 def plot_rate(
     records:list,         # From `summarize`
     what:str='distortion', # Or 'exact_match'
@@ -323,10 +344,14 @@ def plot_rate(
     "A figure against keep rate by method: mean over seeds, with the widest of the seeds' intervals"
     ax = ax or plt.subplots(figsize=(7, 4.2))[1]
     table = pd.DataFrame(records).dropna(subset=[what])
-    for i, (method, (colour, marker, line)) in enumerate(STYLES.items()):
+    there = list(dict.fromkeys(table.method))
+    unknown = [o for o in there if o not in STYLES]
+    methods = [o for o in STYLES if o in there] + unknown
+    shift = offsets(methods)
+    for method in methods:
+        colour, marker, line = style_of(method, unknown)
         rows = table[table.method == method].groupby('keep_rate')
-        if not len(rows): continue
-        mean, x = rows[what].mean(), rows[what].mean().index.to_numpy() + (i - 3)*.002
+        mean, x = rows[what].mean(), rows[what].mean().index.to_numpy() + shift[method]
         ax.plot(x, mean, line, color=colour, marker=marker, ms=5, label=method.replace('_', '-'))
         if f'{what}_low' in table and rows[f'{what}_low'].min().notna().all():
             ax.vlines(x, rows[f'{what}_low'].min(), rows[f'{what}_high'].max(), color=colour, alpha=.5)
