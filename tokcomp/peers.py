@@ -5,10 +5,11 @@
 # %% auto #0
 __all__ = ['REQUIREMENTS', 'INSTALL', 'PROBE', 'TOLERANCE', 'PEERS', 'OFF', 'PeerError', 'PeerProcess', 'environment', 'wanted',
            'peer_python', 'install', 'older_config', 'older_folder', 'LlmLingua', 'Achieved', 'match_rates',
-           'evaluate_strings', 'matched_strings', 'peer_strings', 'near_enough', 'main']
+           'evaluate_strings', 'matched_strings', 'peer_strings', 'near_enough', 'compress_texts', 'trained_compressor',
+           'main']
 
 # %% ../nbs/13_peers.ipynb #fb958679
-import json, math, os, queue, shutil, subprocess, sys, tempfile, threading
+import json, math, os, queue, shutil, subprocess, sys, tempfile, threading, time
 from dataclasses import dataclass
 from importlib.metadata import version
 from importlib.util import find_spec
@@ -17,6 +18,8 @@ import numpy as np, pandas as pd, torch, torch.nn.functional as F
 from fastcore.basics import patch
 from tqdm.auto import tqdm
 from transformers.models.auto.modeling_auto import MODEL_FOR_CAUSAL_LM_MAPPING_NAMES
+from .compressor import Compressor
+from .draft import BudgetError
 from .evaluation import RESTORED, TestBlocks, restored_measures, retained
 from .models import model_folder
 from .pydocs import cache_folder
@@ -332,6 +335,26 @@ def near_enough(
     "What may be compared at an asked keep rate"
     off = {(o['method'], o['keep_rate']) for o in matched if o['off']}
     return frame[[o not in off for o in zip(frame.method, frame.asked_keep_rate)]]
+
+# %% ../nbs/13_peers.ipynb #e964e5f3
+def compress_texts(
+    compressor:Compressor, # Trained weights
+):                         # As `match_rates` takes it: texts and a rate to compressed texts and seconds
+    "What `Compressor.compress` returns with its defaults"
+    def one(text, rate):
+        try: return compressor.compress(text, rate).text
+        except BudgetError: return text
+    def compress(texts, rate):
+        start = time.perf_counter()
+        return [one(o, rate) for o in texts], time.perf_counter() - start
+    return compress
+
+def trained_compressor(
+    folder:Path, # A run's output folder
+) -> Compressor|None: # None where the run has published none: not trained yet, or its kind of policy has no compressor
+    "The compressor of a run"
+    trained = Path(folder)/'trained'
+    return Compressor(trained) if (trained/'compressor.safetensors').exists() else None
 
 # %% ../nbs/13_peers.ipynb #777a733e
 def main(
