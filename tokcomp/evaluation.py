@@ -4,24 +4,25 @@
 
 # %% auto #0
 __all__ = ['RESTORED', 'SIGNIFICANT', 'STYLES', 'EXAMPLE_CSS', 'TestBlocks', 'unseen_blocks', 'method_masks', 'fit_resources',
-           'score_blocks', 'lm_surprisal', 'restore_blocks', 'restored_measures', 'retained', 'block_utility',
-           'evaluate_seed', 'document_means', 'summarize', 'comparable', 'compare', 'write_json', 'decide', 'decided',
-           'style_of', 'offsets', 'plot_rate', 'plot_curves', 'scaling_law', 'plot_scaling', 'text_runs',
-           'example_html']
+           'score_blocks', 'lm_surprisal', 'restore_blocks', 'fit_mixtures', 'restored_measures', 'retained',
+           'block_utility', 'evaluate_seed', 'document_means', 'summarize', 'comparable', 'compare', 'write_json',
+           'decide', 'decided', 'style_of', 'offsets', 'plot_rate', 'plot_curves', 'scaling_law', 'plot_scaling',
+           'text_runs', 'example_html']
 
 # %% ../nbs/12_evaluation.ipynb #9b26cfe4
 import html, json, math, os, time
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 import matplotlib.pyplot as plt, numpy as np, pandas as pd, seaborn as sns, torch
 from torch import Tensor
 from tqdm.auto import tqdm
-from .baselines import BaselineResources, NgramModel, baseline_scores, token_lengths
+from .baselines import BaselineResources, NgramModel, baseline_scores, break_ties, token_lengths
 from .blocks import collate, make_blocks
 from .data import load_documents
 from .device import Device, keyed_uniform_rows
 from .metrics import RETAINED, exact_match_dropped, insertion_error, retention, sequence_match
-from .phrases import phrase_scores
+from .mixture import fit_mixture, mixture_features, mixture_scores
+from .phrases import phrase_scores, stop_word_scores
 from .policy import Policy, keep_counts, pool_units, top_k_mask, unit_sizes
 from .reconstructor import Reconstructor, pack_kept
 from .similarity import TEXT_MEASURES, SentenceEncoder, text_measures
@@ -87,6 +88,11 @@ def method_masks(
         with torch.no_grad(): scores = policy(blocks.input_ids, blocks.token_mask, rates)
     elif method == 'lm_surprisal': scores = surprisal
     elif method == 'lm_surprisal_phrase': scores = phrase_scores(blocks.tokenizer, blocks.input_ids, blocks.token_mask, surprisal)
+    elif method == 'stop_words':
+        scores = break_ties(stop_word_scores(blocks.tokenizer, blocks.input_ids, blocks.token_mask), blocks.token_mask, blocks.uniform(seed))
+    elif method == 'mixture':
+        if not resources.mixture: raise ValueError("'mixture' needs weights: fit_mixtures on validation blocks first")
+        scores = mixture_scores(mixture_features(blocks.input_ids, blocks.token_mask, resources, blocks.uniform(seed)), blocks.token_mask, resources.mixture, keep_rate)
     else: scores = baseline_scores(method, blocks.input_ids, blocks.token_mask, resources, blocks.uniform(seed))
     scores = pool_units(scores, blocks.sizes, blocks.token_mask)
     return top_k_mask(scores, blocks.sizes, keep_counts(blocks.token_mask, rates))
@@ -146,6 +152,22 @@ def restore_blocks(
             out = reconstructor.restore(kept_ids[rows, :width], kept_mask[rows, :width], **limits)
         for row, ids in zip(rows.tolist(), out): restored[row] = ids
     return restored
+
+# %% ../nbs/12_evaluation.ipynb #406a2b8b
+def fit_mixtures(
+    reconstructor:Reconstructor, # The judge
+    blocks:TestBlocks,           # Validation texts, never those that are reported
+    resources:BaselineResources, # What the six rules know
+    params,                      # eval_keep_rates, micro_batch_size
+    seed:int,                    # Of the random masks
+) -> BaselineResources:          # With the mixture's weights at each keep rate
+    "Weights of the six rules, from what tokens cost under random masks"
+    features, weights = mixture_features(blocks.input_ids, blocks.token_mask, resources, blocks.uniform(seed + 1)), {}
+    for rate in params.eval_keep_rates:      # `random` as a feature is another draw than the masks are
+        mask = method_masks('random', blocks, rate, None, resources, seed)
+        bits = score_blocks(reconstructor, blocks, mask, params.micro_batch_size)
+        weights[rate] = fit_mixture(features, bits, blocks.token_mask & ~mask).cpu()
+    return replace(resources, mixture=weights)
 
 # %% ../nbs/12_evaluation.ipynb #a2133d08
 RESTORED = ('exact_match', 'sequence_match', 'insertion_error', 'invented', *TEXT_MEASURES)

@@ -27,7 +27,7 @@ Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$", max_length=
 Rate = Annotated[float, Field(gt=0, lt=1)]
 Method = Literal[
     "policy", "random", "frequency", "length", "position", "ngram_entropy", "surprisal",
-    "lm_surprisal", "lm_surprisal_phrase"]
+    "stop_words", "mixture", "lm_surprisal", "lm_surprisal_phrase"]
 Peer = Literal["llmlingua"]
 
 def distinct(
