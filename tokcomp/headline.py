@@ -82,7 +82,7 @@ def _pair(a, b, params):
     lowest = [o.mean(0)[:n//2].argmin() + n//2 for o in (a.to_numpy(), b.to_numpy())]
     return dict(difference=found[0], low=found[1], high=found[2], ratio=times[0], ratio_low=times[1], ratio_high=times[2],
                 p_value=label_swap_p(a, b, read_compression, params.permutation_samples, params.seed), n_documents=len(a),
-                bound=bool(a.iloc[:, lowest[0]].mean() >= LEVEL or b.iloc[:, lowest[1]].mean() >= LEVEL))
+                at_least=bool(a.iloc[:, lowest[0]].mean() >= LEVEL), at_most=bool(b.iloc[:, lowest[1]].mean() >= LEVEL))
 
 # %% ../nbs/12b_headline.ipynb #9d9c3692
 MARGIN = .02  #: What mean similarity may fall short of `LEVEL`

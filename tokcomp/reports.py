@@ -17,7 +17,7 @@ from importlib import metadata
 from pathlib import Path
 import psutil, yaml
 from .checkpoint import replace_folder
-from .pages import ReportError, index_html, read_json, render
+from .pages import ReportError, index_html, read_json, read_results, render
 from .params import (Params, ParamError, check_params, params_folder, parse_overrides, profile_params,
                             read_layer, replace_params, write_params)
 
@@ -320,7 +320,7 @@ def compare_results(
     new:Path, # Likewise
 ) -> tuple[bool, str]: # Whether results.json are the same; a sentence
     "Whether two reports have the same results"
-    a, b = (read_json(Path(o)/'results.json') for o in (old, new))
+    a, b = (read_results(Path(o)/'results.json') for o in (old, new))
     if a is None or b is None: return a is b, f"no results.json in {old if a is None else new}"
     if a == b: return True, f"the results are the same, {len(a)} rows"
     rows = sum(x != y for x, y in zip(a, b)) + abs(len(a) - len(b))
