@@ -9,7 +9,7 @@ __all__ = ['REQUIREMENTS', 'INSTALL', 'PROBE', 'TOLERANCE', 'PEERS', 'OFF', 'Pee
            'main']
 
 # %% ../nbs/13_peers.ipynb #fb958679
-import json, math, os, queue, shutil, subprocess, sys, tempfile, threading, time
+import hashlib, json, math, os, queue, shutil, subprocess, sys, tempfile, threading, time
 from dataclasses import dataclass
 from importlib.metadata import version
 from importlib.util import find_spec
@@ -20,7 +20,8 @@ from tqdm.auto import tqdm
 from transformers.models.auto.modeling_auto import MODEL_FOR_CAUSAL_LM_MAPPING_NAMES
 from .compressor import Compressor
 from .draft import BudgetError
-from .evaluation import RESTORED, TestBlocks, restored_measures, retained
+from .evaluation import RESTORED, TestBlocks, restored_measures, retained, write_json
+from .frames import package_hash
 from .models import model_folder
 from .pydocs import cache_folder
 from .reconstructor import Reconstructor, load_lm
@@ -315,12 +316,22 @@ def peer_strings(
     keep_rates:list[float], # Asked
     threads:int,      # Of a peer's process
     progress:bool=True, # Show progress bars?
+    folder:Path|None=None, # Keeps what a peer made, and is read when the same is asked again; None keeps nothing
 ) -> tuple: # {(name, keep rate): strings}; records of what was achieved, with tokens_per_second; {name: why} of those that could not
     "Texts as each peer compresses them, at the keep rates asked"
     strings, records, failed = {}, [], {}
     for name in names:
+        key = dict(peer=name, texts=blocks.texts(blocks.rows()), keep_rates=list(keep_rates), wanted=wanted(), code=package_hash())
+        path = folder and Path(folder)/f'{name}.{hashlib.sha256(json.dumps(key).encode()).hexdigest()[:20]}.json'
         try:
-            with PEERS[name](threads=threads) as peer: found = matched_strings(name, peer, blocks, keep_rates, progress)
+            if path and path.exists():
+                saved = json.loads(path.read_text(encoding='utf-8'))
+                found = {(name, r): o for r, o in saved['strings']}, saved['records']
+            else:
+                with PEERS[name](threads=threads) as peer: found = matched_strings(name, peer, blocks, keep_rates, progress)
+                if path:
+                    path.parent.mkdir(parents=True, exist_ok=True)
+                    write_json(path, dict(strings=[[r, o] for (_, r), o in found[0].items()], records=found[1]))
         except (PeerError, ValueError, OSError) as e:  # ValueError: its model cannot be had; OSError: nor its interpreter
             failed[name] = str(e)
             continue
