@@ -26,8 +26,9 @@ def claim(
     def some(key): return [o[key] for o in records if o.get(key) is not None]
     ends = {k: f(v) if len(v := some(key)) == len(records) else None for k, key, f in (('low', low, min), ('high', high, max), ('p', 'p_holm', max))}
     shown = sum(bool(holds(o)) for o in records)
+    few = any(o.get('p_reachable', 0) >= SIGNIFICANT for o in records)
     return dict(claim=text, measured=sum(some(measured))/len(records), **ends, n=len(records),
-                state='holds' if shown == len(records) else 'does not hold', why='' if shown == len(records) else f'shown by {shown} of {len(records)}')
+                state='holds' if shown == len(records) else 'does not hold', why='' if shown == len(records) else f'shown by {shown} of {len(records)}' + f'; too few documents for p < {SIGNIFICANT:g} after correction'*few)
 
 # %% ../nbs/12e_claims.ipynb #679a4c3c
 GOAL, TIMES = .5, 1.5  #: compression@90 of the policy at least; times random's at least

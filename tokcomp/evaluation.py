@@ -26,7 +26,7 @@ from .phrases import phrase_scores, stop_word_scores
 from .policy import Policy, keep_counts, pool_units, top_k_mask, unit_sizes
 from .reconstructor import Reconstructor, pack_kept
 from .similarity import TEXT_MEASURES, SentenceEncoder, text_measures
-from .statistics import bootstrap_interval, by_document, holm, paired_difference
+from .statistics import bootstrap_interval, by_document, holm, paired_difference, smallest_p
 from .tokens import unit_starts
 from .utility import ContextReader, ContextUtility, following_blocks
 
@@ -300,7 +300,8 @@ def compare(
         found = paired_difference(groups[method, seed, rate], theirs, params.confidence,
                                   params.bootstrap_samples, params.seed, params.permutation_samples)
         records.append(dict(method=method, other=other, seed=int(seed), keep_rate=float(rate), **asdict(found)))
-    for record, p in zip(records, holm([o['p_value'] for o in records])): record['p_holm'] = float(p)
+    for record, p in zip(records, holm([o['p_value'] for o in records])):
+        record.update(p_holm=float(p), p_reachable=smallest_p(record['n'], params.permutation_samples, len(records)))
     return records
 
 def write_json(

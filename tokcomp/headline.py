@@ -10,7 +10,7 @@ __all__ = ['LEVEL', 'TEXTS', 'MARGIN', 'curve_values', 'read_compression', 'comp
 import matplotlib.pyplot as plt, numpy as np, pandas as pd, seaborn as sns
 from .evaluation import document_means
 from .metrics import compression_at
-from .statistics import bootstrap_interval, bootstrap_of_means, holm, label_swap_p
+from .statistics import bootstrap_interval, bootstrap_of_means, holm, label_swap_p, smallest_p
 
 # %% ../nbs/12b_headline.ipynb #1da5f0c9
 LEVEL = .9  #: Of `compression@90`
@@ -67,7 +67,8 @@ def compression_pairs(
             records.append(dict(method=method, other=other, seed=int(seed), text=text, **_pair(a, b, params)))
     for text in TEXTS:
         some = [o for o in records if o['text'] == text]
-        for record, p in zip(some, holm([o['p_value'] for o in some])): record['p_holm'] = float(p)
+        for record, p in zip(some, holm([o['p_value'] for o in some])):
+            record.update(p_holm=float(p), p_reachable=smallest_p(record['n_documents'], params.permutation_samples, len(some)))
     return records
 
 def _pair(a, b, params):

@@ -4,7 +4,7 @@
 
 # %% auto #0
 __all__ = ['by_document', 'Interval', 'bootstrap_interval', 'ratio_interval', 'bootstrap_of_means', 'PairedDifference',
-           'sign_flip_p', 'label_swap_p', 'paired_difference', 'holm']
+           'sign_flip_p', 'label_swap_p', 'paired_difference', 'holm', 'smallest_p']
 
 # %% ../nbs/11_statistics.ipynb #42ae770f
 from dataclasses import dataclass
@@ -235,3 +235,12 @@ def holm(
     adjusted = np.empty_like(p)
     adjusted[order] = np.maximum.accumulate(p[order] * np.arange(len(p), 0, -1)).clip(max=1)
     return adjusted
+
+# %% ../nbs/11_statistics.ipynb #a0f99e7f
+def smallest_p(
+    n:int,         # Documents
+    n_samples:int, # Flips or swaps, at most
+    n_tests:int=1, # In the family
+) -> float:        # In (0, 1]
+    "The smallest Holm-corrected p-value that the documents and flips at hand can give"
+    return min(1., n_tests*2/(2**n if 2**n <= n_samples else n_samples + 1))
