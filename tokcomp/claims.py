@@ -25,10 +25,12 @@ def claim(
     if not records: return dict(claim=text, measured=None, low=None, high=None, p=None, n=0, state='not measured', why=why)
     def some(key): return [o[key] for o in records if o.get(key) is not None]
     ends = {k: f(v) if len(v := some(key)) == len(records) else None for k, key, f in (('low', low, min), ('high', high, max), ('p', 'p_holm', max))}
+    how_few = f'; too few documents for p < {SIGNIFICANT:g} after correction'
     shown = sum(bool(holds(o)) for o in records)
     few = any(o.get('p_reachable', 0) >= SIGNIFICANT for o in records)
-    return dict(claim=text, measured=sum(some(measured))/len(records), **ends, n=len(records),
-                state='holds' if shown == len(records) else 'does not hold', why='' if shown == len(records) else f'shown by {shown} of {len(records)}' + f'; too few documents for p < {SIGNIFICANT:g} after correction'*few)
+    found = dict(claim=text, measured=sum(some(measured))/len(records), **ends, n=len(records))
+    if shown == len(records): return found | dict(state='holds', why='')
+    return found | dict(state='does not hold', why=f'shown by {shown} of {len(records)}' + how_few*few)
 
 # %% ../nbs/12e_claims.ipynb #679a4c3c
 GOAL, TIMES = .5, 1.5  #: compression@90 of the policy at least; times random's at least
@@ -51,15 +53,17 @@ def compression_claims(
     "What is claimed about compression@90 and similarity"
     def restored(records, **wanted): return [o for o in records if o['text'] == 'restored' and all(o[k] == v for k, v in wanted.items())]
     name = f'compression@{100*LEVEL:.0f} of restored texts'
-    found = [claim(f'{name} is {GOAL:.2f} at least', restored(headline, method='policy'), 'compression', lambda o: o['low'] is not None and o['low'] >= GOAL, why=why),
+    found = [claim(f'{name} is {GOAL:.2f} at least', restored(headline, method='policy'), 'compression',
+                   lambda o: o['low'] is not None and o['low'] >= GOAL, why=why),
              claim(f"{name} is {TIMES} times random's at least", restored(pairs, other='random'), 'ratio',
                    lambda o: o['ratio_low'] >= TIMES and above(o), 'ratio_low', 'ratio_high', why)]
-    found += [claim(f"{name} is above {o}'s (difference)", restored(pairs, other=o), 'difference', above, why=why or 'not in eval_methods') for o in RIVALS]
-    found += [claim(f"{name} is above {o}'s (difference, as strings)", restored(peers, other=o), 'difference', above, why=why or 'not in eval_peers, or it failed')
-              for o in PEERS_OF]
+    found += [claim(f"{name} is above {o}'s (difference)", restored(pairs, other=o), 'difference', above,
+                    why=why or 'not in eval_methods') for o in RIVALS]
+    found += [claim(f"{name} is above {o}'s (difference, as strings)", restored(peers, other=o), 'difference', above,
+                    why=why or 'not in eval_peers, or it failed') for o in PEERS_OF]
     half = restored(floors, method='policy', keep_rate=.5)
-    return found + [claim(f'mean similarity at keep rate 0.5 is not below {LEVEL - MARGIN:.2f} ({LEVEL:.2f} less the margin)', half, 'similarity',
-                          lambda o: o['holds'], 'lower', why=why)]
+    return found + [claim(f'mean similarity at keep rate 0.5 is not below {LEVEL - MARGIN:.2f} ({LEVEL:.2f} less the margin)',
+                          half, 'similarity', lambda o: o['holds'], 'lower', why=why)]
 
 def distortion_claims(
     differences:list, # From `compare`
@@ -68,14 +72,15 @@ def distortion_claims(
     why:str='not measured here', # Why one is missing
 ) -> list:            # Of `claim`
     "Whether the policy costs fewer bits than each other method at every keep rate"
-    return [claim(f'{where}: fewer bits/token than {o} at every keep rate (difference)', [r for r in differences if r['other'] == o], 'mean_difference',
-                  lambda r: decide(r) == 'better', why=why) for o in others]
+    return [claim(f'{where}: fewer bits/token than {o} at every keep rate (difference)', [r for r in differences if r['other'] == o],
+                  'mean_difference', lambda r: decide(r) == 'better', why=why) for o in others]
 
 def claims_table(
     claims:list, # Of `claim`
 ) -> pd.DataFrame: # To read
     "The claims as a table"
     def words(o): return '' if o is None else f'{o:.3g}'
-    rows = [dict(claim=o['claim'], measured=words(o['measured']), interval='' if o['low'] is None and o['high'] is None else f"[{words(o['low'])}, {words(o['high'])}]",
-                 p=words(o['p']), n=o['n'], state=o['state'] + (f" ({o['why']})" if o['why'] else '')) for o in claims]
+    def interval(o): return '' if o['low'] is None and o['high'] is None else f"[{words(o['low'])}, {words(o['high'])}]"
+    rows = [dict(claim=o['claim'], measured=words(o['measured']), interval=interval(o), p=words(o['p']), n=o['n'],
+                 state=o['state'] + (f" ({o['why']})" if o['why'] else '')) for o in claims]
     return pd.DataFrame(rows).set_index('claim')

@@ -107,7 +107,8 @@ def plot_tenths(
     "Share kept by tenth of the text, a line for each keep rate: mean over seeds"
     ax = ax or plt.subplots(figsize=(6, 3.4))[1]
     table = pd.DataFrame(tenths)
-    for (rate, rows), (colour, marker) in zip(table.groupby('keep_rate'), [('#0072B2', 'o'), ('#D55E00', 's'), ('#009E73', '^'), ('#CC79A7', 'D'), ('#000000', 'x')]*9):
+    looks = [('#0072B2', 'o'), ('#D55E00', 's'), ('#009E73', '^'), ('#CC79A7', 'D'), ('#000000', 'x')]*9
+    for (rate, rows), (colour, marker) in zip(table.groupby('keep_rate'), looks):
         ax.plot(range(1, 11), np.mean(rows.tenths.tolist(), 0), marker=marker, color=colour, label=f'keep {rate:g}')
         ax.axhline(rate, color=colour, lw=.8, ls=':')
     ax.set(xlabel='tenth of the text', ylabel='tokens kept (share)', xticks=range(1, 11), ylim=(0, 1)); ax.grid(alpha=.25)

@@ -117,7 +117,8 @@ def evaluate_methods(
                     measured=[o for o in ('encoder', 'utility') if kwargs.get(o) is not None])
     frames, restored, n_read = [], {}, 0
     for method in params.eval_methods:
-        def make(): return evaluate_seed(reconstructor, policy, blocks, resources, replace_params(params, eval_methods=[method]), seed, judge=judge, **kwargs)
+        one = replace_params(params, eval_methods=[method])
+        def make(): return evaluate_seed(reconstructor, policy, blocks, resources, one, seed, judge=judge, **kwargs)
         frame, out, known = kept_frame(folder, f'{setting} seed {seed} {method}', key | dict(method=method), make)
         frames.append(frame); restored |= out; n_read += known
     return pd.concat(frames, ignore_index=True), restored, n_read
