@@ -11,7 +11,7 @@ import yaml
 ROOT = Path(__file__).resolve().parent.parent
 PROFILES = ["nano", "nano-scratch", "debug", "cpu", "default", "mps", "cuda", "t4", "evaluation"]
 DRY = ["corpus=pydocs:stdlib", "base_model=tiny", "max_steps=3", "vocab_size=512", "max_documents=60", "validation_share=0.15", "test_share=0.3", "n_blocks=10", "n_eval_blocks=4",
-       "n_validation_blocks=4", "restore_blocks=2", "bootstrap_samples=100", "n_seeds=1", "block_size=48",
+       "n_validation_blocks=4", "restore_blocks=2", "bootstrap_samples=100", "permutation_samples=100", "n_seeds=1", "block_size=48",
        "device=cpu", "dtype=fp32", "utility_model=tiny", "utility_blocks=2", "eval_peers=[]"]
 
 

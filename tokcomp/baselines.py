@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['BASELINES', 'break_ties', 'random_scores', 'token_counts', 'rarity', 'frequency_scores', 'token_lengths',
            'length_scores', 'position_scores', 'NgramModel', 'ngram_entropy_scores', 'ngram_bits', 'surprisal_scores',
-           'BaselineResources', 'baseline_scores', 'noisy_rarity_scores']
+           'BaselineResources', 'raw_scores', 'baseline_scores', 'noisy_rarity_scores']
 
 # %% ../nbs/05_baselines.ipynb #c64bc853
 from dataclasses import dataclass
@@ -245,6 +245,7 @@ class BaselineResources:
     counts:Tensor|None = None    # Occurrences of each id, from `token_counts`; int64, (vocab_size,)
     lengths:Tensor|None = None   # Characters of each id, from `token_lengths`; int64, (vocab_size,)
     ngram:NgramModel|None = None # Bigram model, from `NgramModel.fit`
+    mixture:dict|None = None     # Weights of the six by keep rate, from `mixture.fit_mixture`
 
 # %% ../nbs/05_baselines.ipynb #dd6e0768
 def _check_baseline(
@@ -263,15 +264,15 @@ def _check_baseline(
         raise ValueError(f"baseline {name!r} needs {missing}, got None; set BaselineResources")
 
 # %% ../nbs/05_baselines.ipynb #480b9ac7
-def baseline_scores(
+def raw_scores(
     name:str,                    # Key of `BASELINES`
     input_ids:Tensor,            # Token ids, right-padded; int64, (batch, seq_len)
     token_mask:Tensor,           # True on real tokens, False on padding; bool, (batch, seq_len)
     resources:BaselineResources, # Counts, lengths and n-gram model, as needed
-    uniform:Tensor,              # Breaks ties, scores "random"; in [0, 1), (batch, seq_len)
+    uniform:Tensor,              # Scores "random"; in [0, 1), (batch, seq_len)
     token_bits:Tensor|None=None, # A language model's bits for "surprisal"; None = n-gram's
-) -> Tensor:                     # Ranks, 0 = dropped first, -inf on padding; (batch, seq_len)
-    "Keep scores of the baseline `name`"
+) -> Tensor:                     # In the baseline's own unit, -inf on padding; (batch, seq_len)
+    "Keep scores of the baseline `name`, ties and all"
     _check_baseline(name, resources, token_bits)
     match name:
         case "random": scores = random_scores(token_mask, uniform)
@@ -283,7 +284,18 @@ def baseline_scores(
             if token_bits is None: token_bits = ngram_bits(input_ids, token_mask, resources.ngram)
             scores = surprisal_scores(token_mask, token_bits)
     _check_batch(input_ids, token_mask, scores=scores)
-    return break_ties(scores, token_mask, uniform)
+    return scores
+
+def baseline_scores(
+    name:str,                    # Key of `BASELINES`
+    input_ids:Tensor,            # Token ids, right-padded; int64, (batch, seq_len)
+    token_mask:Tensor,           # True on real tokens, False on padding; bool, (batch, seq_len)
+    resources:BaselineResources, # Counts, lengths and n-gram model, as needed
+    uniform:Tensor,              # Breaks ties, scores "random"; in [0, 1), (batch, seq_len)
+    token_bits:Tensor|None=None, # A language model's bits for "surprisal"; None = n-gram's
+) -> Tensor:                     # Ranks, 0 = dropped first, -inf on padding; (batch, seq_len)
+    "Ranks of the tokens by the baseline `name`"
+    return break_ties(raw_scores(name, input_ids, token_mask, resources, uniform, token_bits), token_mask, uniform)
 
 # %% ../nbs/05_baselines.ipynb #785619f3
 def noisy_rarity_scores(

@@ -161,17 +161,21 @@ def invented(
 
 # %% ../nbs/10_metrics.ipynb #9756b6c9
 def compression_at(
-    keep_rates:np.ndarray, # Evaluated, rising; in (0, 1), (..., n_rates)
+    keep_rates:np.ndarray, # Evaluated, in any order; in [0, 1], (..., n_rates)
     similarity:np.ndarray, # Mean similarity at each; (..., n_rates)
     level:float=.9,        # To reach; in (0, 1]
 ) -> np.ndarray:           # Largest compression that reaches it; in [0, 1), (...)
     "Compression at a similarity, linear between the evaluated keep rates and the whole text"
     keep_rates, similarity = np.asarray(keep_rates, float), np.asarray(similarity, float)
-    if keep_rates.shape != similarity.shape or not (np.diff(keep_rates) > 0).all():
-        raise ValueError(f"expected rising keep rates and as many similarities, got {keep_rates} and {similarity}")
+    if keep_rates.shape != similarity.shape or not ((keep_rates >= 0) & (keep_rates <= 1)).all():
+        raise ValueError(f"expected keep rates in [0, 1] and as many similarities, got {keep_rates} and {similarity}")
     if not np.isfinite(similarity).all(): raise ValueError(f"expected finite similarities, got {similarity}")
-    whole = np.ones((*keep_rates.shape[:-1], 1))
-    r, s = np.concatenate([keep_rates, whole], -1), np.concatenate([similarity, whole], -1)
+    order = keep_rates.argsort(-1, kind='stable')
+    rates, values = (np.take_along_axis(o, order, -1) for o in (keep_rates, similarity))
+    tied = (rates[..., None] == rates[..., None, :]).astype(float)         # one point for one rate: the mean
+    values = (tied @ values[..., None])[..., 0]/tied.sum(-1)
+    whole = np.ones((*rates.shape[:-1], 1))
+    r, s = np.concatenate([rates, whole], -1), np.concatenate([values, whole], -1)
     first = (s >= level).argmax(-1)[..., None]           # the whole text always reaches it
     (r0, s0), (r1, s1) = [[np.take_along_axis(o, i, -1)[..., 0] for o in (r, s)] for i in ((first - 1).clip(0), first)]
     share = np.divide(level - s0, s1 - s0, out=np.ones_like(s0), where=first[..., 0] > 0)

@@ -27,7 +27,7 @@ Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$", max_length=
 Rate = Annotated[float, Field(gt=0, lt=1)]
 Method = Literal[
     "policy", "random", "frequency", "length", "position", "ngram_entropy", "surprisal",
-    "lm_surprisal", "lm_surprisal_phrase"]
+    "stop_words", "mixture", "lm_surprisal", "lm_surprisal_phrase"]
 Peer = Literal["llmlingua"]
 
 def distinct(
@@ -220,6 +220,8 @@ class EvalParams(_Group):
         gt=0, le=86400, description="A length at which a call would take longer is not timed")
     bootstrap_samples: int = Field(
         ge=100, le=10_000_000, description="Resamples behind a confidence interval")
+    permutation_samples: int = Field(
+        ge=100, le=10_000_000, description="Sign flips or label swaps behind a p-value, at most")
     confidence: float = Field(gt=0, lt=1, description="Level of the confidence intervals")
 
 # %% ../nbs/00_params.ipynb #e7a90b13

@@ -4,8 +4,8 @@
 
 # %% auto #0
 __all__ = ['output_folder', 'load_tokenizer', 'start_of', 'prepared', 'make_reconstructor', 'make_policy', 'load_trainable',
-           'device_for', 'train_reconstructor', 'first_phase_hash', 'train_policy', 'load_trained', 'train_neutral',
-           'load_neutral', 'last_validation', 'runs_before', 'scaling_lines', 'publish']
+           'device_for', 'train_reconstructor', 'first_phase_hash', 'train_policy', 'load_trained', 'neutral_start',
+           'train_neutral', 'load_neutral', 'last_validation', 'runs_before', 'scaling_lines', 'publish']
 
 # %% ../nbs/08a_pipeline.ipynb #388b62a1
 import json, shutil
@@ -197,6 +197,13 @@ def load_trained(
     return reconstructor.to(device.kind).eval(), policy.to(device.kind).eval()
 
 # %% ../nbs/08a_pipeline.ipynb #fae2c222
+def neutral_start(
+    params:Params, # Checked parameters
+) -> str:
+    "What the neutral judge starts from, in words"
+    if params.base_model not in OWN_MODELS: return f'the pretrained base model {params.base_model}'
+    return f'random weights ({params.base_model} has no pretrained base, and trained weights have seen the masks that are judged)'
+
 def train_neutral(
     params:Params,    # Checked parameters; `neutral_steps` over 0
     corpus:Corpus,    # From `prepared`
@@ -205,7 +212,7 @@ def train_neutral(
     device:Device,    # From `device_for`
     **kwargs,         # To `Trainer`: callbacks, progress
 ) -> Trainer:         # Finished
-    "A judge from the base model that has seen random masks only: no method's masks are its own"
+    "A judge that has seen random masks only, from the base model whatever `start_from` says: no method's masks are its own"
     neutral = replace_params(params, random_share=1., reconstructor_steps=params.neutral_steps)
     return Trainer(neutral, corpus.blocks, tokenizer, make_reconstructor(params, tokenizer, device), None, counts, device,
                    output_folder(params)/'neutral', ('reconstructor',), params.seed,

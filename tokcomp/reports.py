@@ -17,7 +17,7 @@ from importlib import metadata
 from pathlib import Path
 import psutil, yaml
 from .checkpoint import replace_folder
-from .pages import ReportError, index_html, read_json, render
+from .pages import ReportError, index_html, read_json, read_results, render
 from .params import (Params, ParamError, check_params, params_folder, parse_overrides, profile_params,
                             read_layer, replace_params, write_params)
 
@@ -320,7 +320,7 @@ def compare_results(
     new:Path, # Likewise
 ) -> tuple[bool, str]: # Whether results.json are the same; a sentence
     "Whether two reports have the same results"
-    a, b = (read_json(Path(o)/'results.json') for o in (old, new))
+    a, b = (read_results(Path(o)/'results.json') for o in (old, new))
     data = [(read_json(Path(o)/'manifest.json') or {}).get('data_fingerprint') for o in (old, new)]
     if data[0] != data[1]: return False, f"the data differ: fingerprint {data[0]}, now {data[1]}"
     if a is b is None: return True, "neither has a results.json: nothing but the data's fingerprint was compared"

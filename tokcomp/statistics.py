@@ -4,7 +4,7 @@
 
 # %% auto #0
 __all__ = ['by_document', 'Interval', 'bootstrap_interval', 'ratio_interval', 'bootstrap_of_means', 'PairedDifference',
-           'paired_difference', 'holm']
+           'sign_flip_p', 'label_swap_p', 'paired_difference', 'holm', 'smallest_p']
 
 # %% ../nbs/11_statistics.ipynb #42ae770f
 from dataclasses import dataclass
@@ -136,6 +136,63 @@ class PairedDifference:
     effect_size:float     # Cohen's d_z; standard deviations of the difference, or nan
     n:int                 # Documents
 
+# %% ../nbs/11_statistics.ipynb #3baaac48
+def _flips(
+    n:int,         # Documents
+    n_samples:int, # Random ones; all 2^n where that is no more
+    seed:int,      # Of the random ones
+):                 # Yields bits, (rows, n), about 16 MB at a time once they are numbers
+    "Every way to flip or not to flip each document, or as many random ones"
+    rng, size = np.random.default_rng(seed), max(1, 2_000_000//n)
+    for start in range(0, total := min(2**n, n_samples), size):
+        rows = min(size, total - start)
+        if 2**n <= n_samples: yield np.arange(start, start + rows)[:, None] >> np.arange(n) & 1
+        else: yield np.unpackbits(rng.integers(0, 256, (rows, -(-n//8)), np.uint8), axis=1, count=n)
+
+def _two_sided(
+    greater:int,   # Flips with a statistic as large as the observed one, or larger
+    less:int,      # As small, or smaller
+    n:int,         # Documents
+    n_samples:int, # As in `_flips`
+) -> float:        # In (0, 1]
+    "Twice the smaller side; of random flips, the observed one counts as one more (Phipson and Smyth, 2010)"
+    drawn = 2**n > n_samples
+    return float(min(1, 2*(min(greater, less) + drawn)/(min(2**n, n_samples) + drawn)))
+
+def sign_flip_p(
+    differences:Sequence[float], # One a document; finite, (n_documents,), 2 or more
+    n_samples:int=100_000,       # Random flips; all 2^n where that is no more
+    seed:int=0,                  # Of the flips
+) -> float:                      # Two-sided p-value; in (0, 1]
+    "Sign-flip permutation test of a mean difference of 0"
+    if n_samples < 1: raise ValueError(f"expected n_samples >= 1, got {n_samples}")
+    d = _documents(differences)
+    total, slack, greater, less = d.sum(), 1e-12*np.abs(d).sum(), 0, 0     # equal sums differ by rounding
+    for bits in _flips(len(d), n_samples, seed):
+        sums = 2*(bits @ d) - total                                        # as if 1 were + and 0 were -
+        greater, less = greater + (sums >= total - slack).sum(), less + (sums <= total + slack).sum()
+    return _two_sided(greater, less, len(d), n_samples)
+
+# %% ../nbs/11_statistics.ipynb #fa8d4d96
+def label_swap_p(
+    a:np.ndarray,          # Values of one method; finite, (n_documents, n_values), 2 or more documents
+    b:np.ndarray,          # Of the other, for the same documents in the same order
+    statistic,             # Of means, (..., n_values), to (...)
+    n_samples:int=100_000, # Random swaps; all 2^n where that is no more
+    seed:int=0,            # Of the swaps
+) -> float:                # Two-sided p-value; in (0, 1]
+    "Permutation test of equal statistics: documents swap the labels of the two methods"
+    a, b = np.asarray(a, float), np.asarray(b, float)
+    if a.shape != b.shape or a.ndim != 2: raise ValueError(f"expected (documents, values) twice, got {a.shape} and {b.shape}")
+    if n_samples < 1: raise ValueError(f"expected n_samples >= 1, got {n_samples}")
+    for o in (*a.T, *b.T): _documents(o)
+    n, observed, greater, less = len(a), float(statistic(a.mean(0)) - statistic(b.mean(0))), 0, 0
+    for bits in _flips(n, n_samples, seed):
+        moved = bits @ (b - a)/n                                           # (rows, n_values)
+        found = statistic(a.mean(0) + moved) - statistic(b.mean(0) - moved)
+        greater, less = greater + (found >= observed - 1e-12).sum(), less + (found <= observed + 1e-12).sum()
+    return _two_sided(greater, less, n, n_samples)
+
 # %% ../nbs/11_statistics.ipynb #aea0e504
 def _differences(
     a:Sequence[float], # Values of one method; one a document, (n_documents,)
@@ -156,16 +213,15 @@ def paired_difference(
     a:Sequence[float],       # Values of one method, one a document; (n_documents,), 2 or more
     b:Sequence[float],       # Values of the other, for the same documents in the same order
     confidence:float=0.95,   # Wanted coverage of the interval; in (0, 1)
-    n_samples:int=10_000,    # Resamples of the interval, and at most as many sign flips
+    n_samples:int=10_000,    # Resamples of the interval
     seed:int=0,              # Seed of both
+    n_flips:int=100_000,     # Sign flips of the p-value, at most
 ) -> PairedDifference:       # Mean difference, interval, p-value, effect size, documents
     "Compare two methods on the same documents"
     d = _differences(a, b)
     mean, low, high = bootstrap_interval(d, confidence, n_samples, seed)
-    test = stats.permutation_test((d,), np.mean, permutation_type="samples", n_resamples=n_samples,
-                                  batch=_batch(d), rng=np.random.default_rng(seed))
     effect_size = mean / d.std(ddof=1) if np.ptp(d) > 0 else np.nan
-    return PairedDifference(mean, low, high, float(test.pvalue), float(effect_size), len(d))
+    return PairedDifference(mean, low, high, sign_flip_p(d, n_flips, seed), float(effect_size), len(d))
 
 # %% ../nbs/11_statistics.ipynb #114d31ad
 def holm(
@@ -179,3 +235,12 @@ def holm(
     adjusted = np.empty_like(p)
     adjusted[order] = np.maximum.accumulate(p[order] * np.arange(len(p), 0, -1)).clip(max=1)
     return adjusted
+
+# %% ../nbs/11_statistics.ipynb #a0f99e7f
+def smallest_p(
+    n:int,         # Documents
+    n_samples:int, # Flips or swaps, at most
+    n_tests:int=1, # In the family
+) -> float:        # In (0, 1]
+    "The smallest Holm-corrected p-value that the documents and flips at hand can give"
+    return min(1., n_tests*2/(2**n if 2**n <= n_samples else n_samples + 1))
