@@ -6,7 +6,7 @@ BIN := .venv/bin
 OFFLINE := HF_HUB_OFFLINE=1 HF_DATASETS_OFFLINE=1 TOKENIZERS_PARALLELISM=false
 
 .DEFAULT_GOAL := help
-.PHONY: help setup report report-compressor report-hyperopt ship check-reports rerun test docs lab export readme clean-notebooks check-clean hooks pins report-limits demo screenshots report-speed peers
+.PHONY: help setup report report-compressor report-hyperopt ship check-reports rerun test docs lab export readme clean-notebooks check-clean hooks pins report-limits demo screenshots report-speed report-scale peers
 
 help: ## list the targets
 	@grep -E '^[a-z-]+:.*## ' Makefile | sort | while IFS= read -r line; do \
@@ -31,6 +31,9 @@ report-limits: setup ## how far the policy is from searched and from exact optim
 
 report-speed: setup ## time the compressor beside others and the wait for a first token: reports/speed/index.html
 	@$(BIN)/python -m tokcomp.reports speed --notebooks speed $(if $(P),-p $(P))
+
+report-scale: setup ## one process and two, and faults made on purpose: reports/scale/index.html
+	@$(BIN)/python -m tokcomp.reports scale --notebooks scale $(if $(P),-p $(P))
 
 peers: setup ## install the other compressor that reports compare with, in an environment of its own
 	@$(BIN)/python -m tokcomp.peers install
