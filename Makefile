@@ -6,7 +6,7 @@ BIN := .venv/bin
 OFFLINE := HF_HUB_OFFLINE=1 HF_DATASETS_OFFLINE=1 TOKENIZERS_PARALLELISM=false
 
 .DEFAULT_GOAL := help
-.PHONY: help setup report report-compressor report-hyperopt ship check-reports rerun test docs lab export readme clean-notebooks check-clean hooks pins report-limits demo screenshots report-speed report-scale peers
+.PHONY: help setup report report-compressor report-hyperopt ship check-reports rerun test test-matrix docs lab export readme clean-notebooks check-clean hooks pins report-limits demo screenshots report-speed report-scale peers
 
 help: ## list the targets
 	@grep -E '^[a-z-]+:.*## ' Makefile | sort | while IFS= read -r line; do \
@@ -51,6 +51,10 @@ test: setup ## run every notebook of the package, then the tests
 	@$(OFFLINE) OMP_NUM_THREADS=1 $(BIN)/nbdev_test --path nbs --n_workers 2 --skip_folder_re '^([_.]|runs$$)'
 	@$(OFFLINE) $(BIN)/python -m pytest -q -n 2 --ignore tests/test_widget.py --ignore tests/test_docs.py tests
 	@$(OFFLINE) $(BIN)/python -m pytest -q tests/test_widget.py tests/test_docs.py # a browser wants the machine for itself
+
+# by itself: it makes environments of its own, with gigabytes of packages
+test-matrix: ## run the notebooks with the lowest and with the highest versions that settings.ini allows
+	@"$(PYTHON)" tests/matrix.py $(WHICH)
 
 docs: setup ## build the site of notebooks and reference pages: _docs/html/index.html
 	@$(BIN)/python docs/build.py
