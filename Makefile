@@ -6,7 +6,7 @@ BIN := .venv/bin
 OFFLINE := HF_HUB_OFFLINE=1 HF_DATASETS_OFFLINE=1 TOKENIZERS_PARALLELISM=false
 
 .DEFAULT_GOAL := help
-.PHONY: help setup report report-compressor report-hyperopt ship check-reports rerun test test-matrix docs lab export readme clean-notebooks check-clean hooks pins report-limits demo screenshots report-speed report-scale peers
+.PHONY: help setup report report-compressor report-hyperopt ship check-reports rerun test test-matrix docs lab export readme clean-notebooks check-clean hooks pins lock report-limits demo screenshots report-speed report-scale peers
 
 help: ## list the targets
 	@grep -E '^[a-z-]+:.*## ' Makefile | sort | while IFS= read -r line; do \
@@ -102,3 +102,6 @@ pins: ## write requirements.txt from what .venv holds now
 	@if grep -E ' @ |://' requirements.txt.new; then rm requirements.txt.new; \
 	  echo 'the lines above name a place, not a version: install those packages by version' >&2; exit 1; fi
 	@mv requirements.txt.new requirements.txt
+
+lock: setup ## write requirements.lock: the hashes of what requirements.txt pins, for each platform and Python
+	@$(BIN)/python .ci/lock.py
