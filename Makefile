@@ -6,7 +6,7 @@ BIN := .venv/bin
 OFFLINE := HF_HUB_OFFLINE=1 HF_DATASETS_OFFLINE=1 TOKENIZERS_PARALLELISM=false
 
 .DEFAULT_GOAL := help
-.PHONY: help setup report report-compressor report-hyperopt ship check-reports rerun test test-extras docs lab export readme clean-notebooks check-clean hooks pins report-limits demo screenshots report-speed peers
+.PHONY: help setup report report-compressor report-hyperopt ship check-reports rerun test test-extras test-matrix docs lab export readme clean-notebooks check-clean hooks pins lock report-limits demo screenshots report-speed report-scale peers
 
 help: ## list the targets
 	@grep -E '^[a-z-]+:.*## ' Makefile | sort | while IFS= read -r line; do \
@@ -31,6 +31,9 @@ report-limits: setup ## how far the policy is from searched and from exact optim
 
 report-speed: setup ## time the compressor beside others and the wait for a first token: reports/speed/index.html
 	@$(BIN)/python -m tokcomp.reports speed --notebooks speed $(if $(P),-p $(P))
+
+report-scale: setup ## one process and two, and faults made on purpose: reports/scale/index.html
+	@$(BIN)/python -m tokcomp.reports scale --notebooks scale $(if $(P),-p $(P))
 
 peers: setup ## install the other compressor that reports compare with, in an environment of its own
 	@$(BIN)/python -m tokcomp.peers install
@@ -57,6 +60,10 @@ test-extras: setup ## test the optional extras against the real packages, in .ve
 	@.venv-extras/bin/python -m pip install --quiet --disable-pip-version-check -c requirements.txt -e '.[langchain,llama-index]' --no-build-isolation
 	@.venv-extras/bin/python -c 'import langchain_core, llama_index.core'
 	@$(OFFLINE) .venv-extras/bin/python -m nbdev.test --path nbs/17_integrations.ipynb --n_workers 1
+
+# by itself: it makes environments of its own, with gigabytes of packages
+test-matrix: ## run the notebooks with the lowest and with the highest versions that settings.ini allows
+	@"$(PYTHON)" tests/matrix.py $(WHICH)
 
 docs: setup ## build the site of notebooks and reference pages: _docs/html/index.html
 	@$(BIN)/python docs/build.py
@@ -104,3 +111,6 @@ pins: ## write requirements.txt from what .venv holds now
 	@if grep -E ' @ |://' requirements.txt.new; then rm requirements.txt.new; \
 	  echo 'the lines above name a place, not a version: install those packages by version' >&2; exit 1; fi
 	@mv requirements.txt.new requirements.txt
+
+lock: setup ## write requirements.lock: the hashes of what requirements.txt pins, for each platform and Python
+	@$(BIN)/python .ci/lock.py

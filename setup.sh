@@ -3,13 +3,14 @@ set -euo pipefail
 cd -P "$(dirname "${BASH_SOURCE[0]}")"
 
 usage() { cat <<'END'
-usage: ./setup.sh [--cpu] [--force] [--python PY]
+usage: ./setup.sh [--cpu] [--force] [--unlocked] [--python PY]
 
 Makes .venv with what requirements.txt pins, and tokcomp itself, then checks it. Takes no time where nothing
 has changed. Needs Python 3.11 to 3.13 with its venv module, a package index, and some gigabytes of disk; not root.
 
   --cpu         PyTorch's CPU build, whatever there is here (also replaces another build)
   --force       make .venv anew
+  --unlocked    by version alone, for an index that serves other files than those whose hashes requirements.lock holds
   --python PY   the Python to use, as the variable PYTHON does (default: python3)
   --help        this text
 
@@ -21,11 +22,12 @@ END
 say()  { printf 'setup: %s\n' "$@"; }
 fail() { say "$@" >&2; exit 1; }
 
-PYTHON=${PYTHON:-python3} cpu='' force=''
+PYTHON=${PYTHON:-python3} cpu='' force='' unlocked=''
 while [ $# -gt 0 ]; do
   case $1 in
     --cpu) cpu=1 ;;
     --force) force=1 ;;
+    --unlocked) unlocked=1 ;;
     --python) [ $# -gt 1 ] || fail "--python wants a Python, such as python3.12"; PYTHON=$2; shift ;;
     --python=*) PYTHON=${1#*=} ;;
     -h | --help) usage; exit 0 ;;
@@ -47,7 +49,7 @@ esac
 torch=$(grep '^torch==' requirements.txt)
 is_cpu_build() { [ "$(uname)" = Darwin ] || ls -d .venv/lib/python*/site-packages/torch-*+cpu.dist-info >/dev/null 2>&1; }
 stamp=.venv/.tokcomp-setup
-wanted="$PWD $version $(cat requirements.txt settings.ini setup.py pyproject.toml | cksum)"
+wanted="$PWD $version $(cat requirements.txt requirements.lock settings.ini setup.py pyproject.toml | cksum)"
 if [ -z "$force" ] && [ -x .venv/bin/python ] && [ "$(cat "$stamp" 2>/dev/null)" = "$wanted" ] &&
    { [ -z "$cpu" ] || is_cpu_build; }; then exit 0; fi
 
@@ -83,7 +85,14 @@ elif [ "$(uname)" = Linux ] && ! has_torch && [ ! -e /dev/nvidia0 ] && ! nvidia-
 fi
 install "$torch"
 say "installing the other packages"
-install -r requirements.txt
+# torch is installed by now: its builds are chosen above, and the lock leaves it out
+platform="$(uname -s)-$(uname -m)-$version"
+if [ -n "$unlocked" ]; then install -r requirements.txt
+elif grep -qx "# covers $platform" requirements.lock; then install --no-deps --require-hashes -r requirements.lock
+else
+  say "requirements.lock has no hashes for $platform: installing by version alone"
+  install -r requirements.txt
+fi
 install -e . --no-deps --no-build-isolation
 
 say "checking"

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parent.parent
-FILES = "setup.sh activate.sh requirements.txt settings.ini setup.py pyproject.toml".split()
+FILES = "setup.sh activate.sh requirements.txt requirements.lock settings.ini setup.py pyproject.toml".split()
 
 
 @pytest.fixture
