@@ -41,7 +41,7 @@ def make_parser() -> argparse.ArgumentParser:
 
     made = command('restore', 'Put dropped tokens back.')
     files(made, "compressed texts, a file each; - or none is standard input")
-    made.add_argument('--max-insertions', type=int, default=24, metavar='N', help="tokens put back between two kept ones at most (default 24)")
+    made.add_argument('--max-insertions', type=int, default=6, metavar='N', help="tokens put back between two kept ones at most (default 6)")
     made.add_argument('--json', action='store_true', help="one JSON object a text")
 
     made = command('score', 'Compress texts and measure what that costs under the reconstructor.')

@@ -278,8 +278,8 @@ _COLUMNS = dict(cpu=16)  # of all rows together that cost about as much as one
 def restore(self:Reconstructor,
     kept_ids:Tensor,              # Kept tokens; long, (batch, n_kept), right-padded
     kept_mask:Tensor,             # True on real kept tokens; bool, (batch, n_kept)
-    max_insertions:int=24,        # Tokens inserted in a row at most
-    insertion_penalty:float=0.,   # Nats taken off each insertion
+    max_insertions:int=6,         # Tokens inserted in a row at most
+    insertion_penalty:float=2.,   # Nats taken off each insertion
     drafts:int|None=None,         # Anchors tried ahead in a step; None: as many as cost nothing
 ) -> list:                        # Token ids of each restored text, without the end token
     "Greedy decoding in which the kept tokens stay, in order"
