@@ -279,7 +279,8 @@ def publish(
                                          corpus.blocks['train'], corpus.blocks['validation'], device, similarity=similarity)
     card = Card(params.profile, params.base_model, None if own else resolve_model(params.base_model).sha256,
         tokenizer_hash(tokenizer), params.tuning, params.lora_rank, params.lora_alpha, params.anchor, params.mask_unit,
-        asdict(policy.cfg), dict(seed=best, validation=ends[best], scaling=_scaling(first), before=runs_before(params), corpus=corpus.name, fingerprint=corpus.fingerprint,
-                                 statistics=corpus.statistics, sources=source_files(params.corpus), parameters=params.model_dump(),
+        asdict(policy.cfg), dict(seed=best, validation=ends[best], scaling=_scaling(first), corpus=corpus.name, fingerprint=corpus.fingerprint,
+                                 # published again, `start_from` may name these very weights by now
+                                 before=[o for o in runs_before(params) if o['validation'] != ends[best]], statistics=corpus.statistics, sources=source_files(params.corpus), parameters=params.model_dump(),
                                  calibration=measured))
     return save_trained(root/'trained', card, reconstructor, policy, tokenizer, compressor)
