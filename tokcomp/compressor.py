@@ -246,12 +246,6 @@ def _stream(self, chunks, options):
 
 # %% ../nbs/09_compressor.ipynb #a204db75
 @patch
-def compress_prompt(self:Compressor, context, *args, **kwargs) -> dict:
-    "`tokcomp.integrations.compress_prompt`: LLMLingua's call"
-    from tokcomp.integrations import compress_prompt             # here: only who calls it needs it
-    return compress_prompt(self, context, *args, **kwargs)
-
-@patch
 def save_pretrained(self:Compressor,
     folder:str|Path, # Where to; must not exist yet, or hold trained weights
 ) -> Path:           # The folder

@@ -55,6 +55,8 @@ def compress_prompt(
                 ratio=f'{before/max(after, 1):.1f}x', rate=f'{100*after/max(before, 1):.1f}%',
                 saving=f', Saving ${(before - after)*_DOLLARS:.1f} in GPT-4.')
 
+Compressor.compress_prompt = compress_prompt   # a method too, once this module is imported
+
 # %% ../nbs/17_integrations.ipynb #986e94e1
 def _checked(options):
     "The same, checked; what can be read only once becomes a tuple, since every call needs it"

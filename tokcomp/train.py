@@ -65,10 +65,7 @@ def _train(params, folder, first, progress):
     for seed in range(params.seed, params.seed + params.n_seeds):
         trainer = train_policy(params, corpus, tokenizer, counts, device, seed, progress=progress)
     trainer.accelerator.end_training()      # the others may go; what is left is the first one's
-    if first:
-        from tokcomp.similarity import SentenceEncoder
-        similarity = SentenceEncoder(params.similarity_model).similarity if params.similarity_model else None
-        publish(params, corpus, tokenizer, device, similarity)
+    if first: publish(params, corpus, tokenizer, device)    # the train notebook's weights predict similarity too
     return folder
 
 # %% ../nbs/08k_train.ipynb #f1aca750
