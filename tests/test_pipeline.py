@@ -70,6 +70,19 @@ def test_manifest_is_enough_to_make_it_again(integration, tmp_path):
     assert (tmp_path / "integration-rerun/results.json").read_text() == (integration[0] / "results.json").read_text()
 
 
+def test_a_run_goes_on_from_the_policy_of_another(integration, tmp_path):
+    (tmp_path / "README.txt").write_text((ROOT / "README.md").read_text(encoding="utf-8"), encoding="utf-8")
+    done = report("integration", tmp_path, f"output_dir=runs/test-{os.getpid()}-onward", "start_policy=true", "reconstructor_steps=0",
+                  f"start_from=runs/test-{os.getpid()}-integration/trained", "policy_steps=0", f"eval_corpora=[{tmp_path / 'README.txt'}]",
+                  "unseen_restore_blocks=2", "neutral_steps=2")
+    assert done.returncode == 0, done.stderr[-3000:]
+    others = json.loads((tmp_path / "integration/others.json").read_text())
+    assert {o["n_restored"] for o in others["README"]["records"]} == {2}
+    assert {o["n_restored"] for o in others["test split, neutral judge"]["records"]} == {0}
+    assert others["README"]["compression"] == []          # no cosine was asked for
+    assert "earlier run 1" in (tmp_path / "integration/train.html").read_text()
+
+
 def test_papermill_by_itself(tmp_path):
     done = run("-m", "papermill", "nbs/runs/train.ipynb", tmp_path / "out.ipynb", "-f", "params/base.yaml",
                "-f", "params/integration.yaml", "-p", "batch_size", "4",

@@ -49,10 +49,11 @@ def compression_claims(
     peers:list,    # Likewise, of the texts compared as strings
     floors:list,   # From `similarity_floors`
     why:str='',    # Why similarity was not measured, if so
+    where:str='',  # Which texts, where they are not the test split
 ) -> list:         # Of `claim`
     "What is claimed about compression@90 and similarity"
     def restored(records, **wanted): return [o for o in records if o['text'] == 'restored' and all(o[k] == v for k, v in wanted.items())]
-    name = f'compression@{100*LEVEL:.0f} of restored texts'
+    name = f'{where}: '*bool(where) + f'compression@{100*LEVEL:.0f} of restored texts'
     found = [claim(f'{name} is {GOAL:.2f} at least', restored(headline, method='policy'), 'compression',
                    lambda o: o['low'] is not None and o['low'] >= GOAL, why=why),
              claim(f"{name} is {TIMES} times random's at least", restored(pairs, other='random'), 'ratio',
@@ -62,7 +63,7 @@ def compression_claims(
     found += [claim(f"{name} is above {o}'s (difference, as strings)", restored(peers, other=o), 'difference', above,
                     why=why or 'not in eval_peers, or it failed') for o in PEERS_OF]
     half = restored(floors, method='policy', keep_rate=.5)
-    return found + [claim(f'mean similarity at keep rate 0.5 is not below {LEVEL - MARGIN:.2f} ({LEVEL:.2f} less the margin)',
+    return found + [claim(f'{where}: '*bool(where) + f'mean similarity at keep rate 0.5 is not below {LEVEL - MARGIN:.2f} ({LEVEL:.2f} less the margin)',
                           half, 'similarity', lambda o: o['holds'], 'lower', why=why)]
 
 def distortion_claims(

@@ -279,6 +279,7 @@ def summarize(
         records.append({k: None if isinstance(v, float) and math.isnan(v) else v for k, v in record.items()})
     return records
 
+# %% ../nbs/12_evaluation.ipynb #bf4f2989
 def comparable(
     frame:pd.DataFrame, # Rows by block
     method:str='policy', # Compared with every other one

@@ -55,6 +55,7 @@ class Logs:
             with written_aside(self.path) as aside:
                 aside.write_text(''.join(json.dumps(o) + '\n' for o in kept), encoding='utf-8')
                 os.replace(aside, self.path)
+        self.path.touch()      # a run without steps has a log without lines
         self.board = SummaryWriter(str(folder/'tensorboard'))
     def write(self,
         phase:str,    # Phase

@@ -210,6 +210,8 @@ class EvalParams(_Group):
         ge=0, le=_MANY, description="Contexts that it reads per method and rate")
     restore_blocks: int = Field(
         ge=0, le=_MANY, description="Blocks restored to text per method and rate")
+    unseen_restore_blocks: int = Field(
+        ge=0, le=_MANY, description="The same of each text of eval_corpora")
     max_insertions: int = Field(
         ge=0, le=8192, description="Tokens put back between two kept ones, at most")
     insertion_penalty: float = Field(

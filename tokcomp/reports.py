@@ -365,6 +365,7 @@ def rerun(
     print(f"Report: {os.path.relpath(index)}: {said}")
     return int(not same)
 
+# %% ../nbs/18_reports.ipynb #cd955a2f
 def main(
     argv:list[str]|None=None, # Words of the command line; None takes this process's
 ) -> int: # Exit status: 0 fine; 1 a notebook failed or a report is stale; 2 wrong parameters

@@ -571,6 +571,7 @@ def run_phases(self:Trainer, stop_after:int|None):
         if not self.run_phase(phase, logs, stop_after): return
     self.save(finished=True)
 
+# %% ../nbs/08_trainer.ipynb #f2864ca9
 @patch
 def run_phase(self:Trainer, phase:str, logs:Logs|None, stop_after:int|None) -> bool: # False if stopped
     "The steps of one phase, with logs, evaluations and checkpoints at their intervals"
