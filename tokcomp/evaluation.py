@@ -146,7 +146,7 @@ def restore_blocks(
     if not n_blocks: return []
     kept_ids, kept_mask = pack_kept(blocks.input_ids[:n_blocks], keep_mask[:n_blocks])
     order, restored = kept_mask.sum(-1).argsort(), [None]*len(kept_ids)
-    for rows in order.split(micro_batch_size):
+    for rows in order.split(4*micro_batch_size):          # a step of decoding reads all weights for one column of each row
         width = max(1, int(kept_mask[rows].sum(-1).max()))
         with blocks.device.autocast():
             out = reconstructor.restore(kept_ids[rows, :width], kept_mask[rows, :width], **limits)

@@ -259,13 +259,13 @@ def _prefix(self:Reconstructor, kept_ids, kept_mask):
     return source.gather(1, place[..., None].expand(-1, -1, source.shape[-1])), real
 
 @patch
-def _choose(self:Reconstructor, logits, anchor, inserted, left, max_insertions, insertion_penalty):
+def _choose(self:Reconstructor, logp, anchor, inserted, left, max_insertions, insertion_penalty):
     "The next token of each row: (batch,)"
-    scores = logits.float() - insertion_penalty
+    scores = logp - insertion_penalty
     rows = torch.arange(len(scores), device=scores.device)
     scores[:, list(self.banned_ids)] = -torch.inf
     scores[anchor != self.eos_id, self.eos_id] = -torch.inf        # anchors are left: no end yet
-    scores[rows, anchor] = logits[rows, anchor].float()
+    scores[rows, anchor] = logp[rows, anchor]
     inside = torch.tensor([o in self.inside_ids for o in anchor.tolist()], device=anchor.device)
     forced = (inserted >= max_insertions) | (left <= 0) | inside
     return torch.where(forced, anchor, scores.argmax(-1))
@@ -279,16 +279,17 @@ def restore(self:Reconstructor,
     kept_ids:Tensor,              # Kept tokens; long, (batch, n_kept), right-padded
     kept_mask:Tensor,             # True on real kept tokens; bool, (batch, n_kept)
     max_insertions:int=6,         # Tokens inserted in a row at most
-    insertion_penalty:float=2.,   # Nats taken off each insertion
+    insertion_penalty:float=.5,   # Nats taken off each insertion
     drafts:int|None=None,         # Anchors tried ahead in a step; None: as many as cost nothing
 ) -> list:                        # Token ids of each restored text, without the end token
-    "Greedy decoding in which the kept tokens stay, in order"
+    "Greedy decoding in which the kept tokens stay, in order; what is between two of them is cut to its best length"
     table, device, k = self.lm.get_input_embeddings(), kept_ids.device, kept_mask.sum(-1)
     targets = F.pad(kept_ids.masked_fill(~kept_mask, self.eos_id), (0, 1), value=self.eos_id)    # then the end
     head, real = self._prefix(kept_ids, kept_mask)
     kept, positions, cache = table(kept_ids), (real.cumsum(-1) - 1).clamp(min=0), DynamicCache()
     rows, written = torch.arange(len(k)), [[] for _ in k]
-    index, inserted = torch.zeros_like(k), torch.zeros_like(k)
+    index, inserted, fill = (torch.zeros_like(k) for _ in range(3))
+    spent, best = torch.zeros(len(k), device=device), torch.zeros(len(k), device=device)
     while len(rows):
         m = drafts if drafts is not None else max(_COLUMNS.get(device.type, 256)//len(rows) - 1, 0)
         m = min(m, int((k - index).max()))
@@ -302,25 +303,36 @@ def restore(self:Reconstructor,
                                     past_key_values=cache, use_cache=True).last_hidden_state[:, -m - 1:]
         left = self.max_positions - 2 - last - (k - index)[:, None]          # room beyond the anchors, at every column
         run = F.pad(inserted[:, None], (0, m))                               # behind an anchor a new run begins
-        chosen = self._choose(self.lm.get_output_embeddings()(hidden).flatten(0, 1), anchors.flatten(), run.flatten(),
+        logp = self.lm.get_output_embeddings()(hidden).float().log_softmax(-1)
+        chosen = self._choose(logp.flatten(0, 1), anchors.flatten(), run.flatten(),
                               left.expand(-1, m + 1).flatten(), max_insertions, insertion_penalty).view_as(anchors)
         hit, over = chosen == anchors, chosen == self.eos_id
-        taken = (hit & ~over)[:, :m].long().cumprod(-1).sum(-1, keepdim=True)  # drafts that the model would have written
-        token, hit, stop = (o.gather(1, taken)[:, 0] for o in (chosen, hit, over))
-        for row, ids, n, ended in zip(rows.tolist(), chosen.tolist(), taken[:, 0].tolist(), stop.tolist()):
+        costs = [logp.gather(-1, o[..., None])[..., 0] for o in (anchors, chosen)]
+        better = (inserted == 0) | (spent + costs[0][:, 0] > best)           # with the anchor here, after this many insertions
+        best, fill = torch.where(better, spent + costs[0][:, 0], best), torch.where(better, inserted, fill)
+        back = torch.where(hit[:, 0], inserted - fill, 0)[:, None]           # insertions to take back; drafts did not know of it
+        taken = (hit & ~over)[:, :m].long().cumprod(-1).sum(-1, keepdim=True)*(back == 0)  # drafts that the model would have written
+        token, hit, stop, of_anchor, of_chosen = (o.gather(1, taken)[:, 0] for o in (chosen, hit, over, *costs))
+        for row, ids, n, ended, b in zip(rows.tolist(), chosen.tolist(), taken[:, 0].tolist(), stop.tolist(), back[:, 0].tolist()):
+            if b: del written[row][-b:]
             written[row] += ids[:n] if ended else ids[:n + 1]
-        index, inserted = index + taken[:, 0] + hit, torch.where(hit, 0, inserted*(taken[:, 0] == 0) + 1)
-        columns = real.shape[1] - m                                          # drafts that no row took leave the cache
-        real[:, columns:] = torch.arange(m, device=device) < taken
+        first = taken[:, 0] > 0                                              # an insertion here begins a run
+        best, fill = torch.where(first, of_anchor, best), torch.where(first, 0, fill)
+        spent = torch.where(hit, 0., torch.where(first, 0., spent) + of_chosen - insertion_penalty)
+        index, inserted = index + taken[:, 0] + hit, torch.where(hit, 0, torch.where(first, 0, inserted) + 1)
+        columns = real.shape[1] - m
+        behind = real[:, :columns].flip(-1).cumsum(-1).flip(-1)              # the last real columns are what is taken back
+        real[:, :columns] &= behind > back
+        real[:, columns:] = torch.arange(m, device=device) < taken           # drafts that no row took leave the cache
         if int(taken.max()) < m:
             real = real[:, :columns + int(taken.max())]
             cache.crop(int(taken.max()) - m)
-        positions = last + taken + 1
+        positions = last + taken + 1 - back
         if bool(stop.any()):
             going = (~stop).nonzero()[:, 0]
             if len(going): cache.batch_select_indices(going)
-            rows, k, index, inserted, token, real, positions, targets, kept = (
-                o[going.to(o.device)] for o in (rows, k, index, inserted, token, real, positions, targets, kept))
+            rows, k, index, inserted, fill, spent, best, token, real, positions, targets, kept = (
+                o[going.to(o.device)] for o in (rows, k, index, inserted, fill, spent, best, token, real, positions, targets, kept))
         head = self.anchored(table(token[:, None]), kept, index[:, None], k)
         real = torch.cat([real, torch.ones_like(real[:, :1])], 1)
     return written

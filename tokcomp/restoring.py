@@ -63,7 +63,7 @@ class Restoring:
 def restore(self:Restoring,
     text:str|Compressed|list,        # A compressed text, or several
     max_insertions:int=6,            # Tokens put back between two kept ones at most
-    insertion_penalty:float=2.,      # Nats taken off each
+    insertion_penalty:float=.5,      # Nats taken off each
     batch_size:int=16,               # Stretches restored together
     progress:bool|Callable=False,    # Show a bar; or a function that the batches pass through, and may raise
 ) -> str|list[str]:                  # Restored texts; what was kept is in them, in order
