@@ -79,7 +79,7 @@ def main(
         params = read_arguments(argv)
         check_launch(params)
     except ParamError as e:
-        say(e)
+        print(e, file=sys.stderr)                        # every process: the launcher ends the others when the first one is gone
         return 2
     import torch
     from tokcomp.checkpoint import CheckpointError
