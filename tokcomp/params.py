@@ -186,6 +186,7 @@ class RunParams(_Group):
         description="Folder of checkpoints and logs, below the repository's root",
         json_schema_extra={"expected": "a relative folder, without '..'"})
 
+# %% ../nbs/00_params.ipynb #d6663067
 class EvalParams(_Group):
     "What is measured after training"
     eval_keep_rates: Annotated[list[Rate], AfterValidator(distinct)] = Field(

@@ -274,6 +274,18 @@ def _choose(self:Reconstructor, logp, anchor, inserted, left, max_insertions, in
 _COLUMNS = dict(cpu=16)  # of all rows together that cost about as much as one
 
 @patch
+def _columns(self:Reconstructor, head, anchors, ahead, kept, k, real, positions, cache):
+    "Log-probabilities behind the last token and behind each drafted anchor, (rows, m + 1, vocab); what is real by now"
+    table, m = self.lm.get_input_embeddings(), anchors.shape[1] - 1
+    embedded = torch.cat([head, self.anchored(table(anchors[:, :m]), kept, ahead[:, 1:], k)], 1).to(table.weight.dtype)
+    drafted = positions[:, -1:] + torch.arange(1, m + 1, device=k.device)
+    real = torch.cat([real, torch.ones(len(k), m, dtype=torch.bool, device=k.device)], 1)
+    hidden = self.lm.base_model(inputs_embeds=embedded, attention_mask=real.long(), past_key_values=cache, use_cache=True,
+                                position_ids=torch.cat([positions, drafted.clamp(max=self.max_positions - 1)], 1)).last_hidden_state
+    return self.lm.get_output_embeddings()(hidden[:, -m - 1:]).float().log_softmax(-1), real
+
+# %% ../nbs/04_reconstructor.ipynb #b36e6177
+@patch
 @torch.no_grad()
 def restore(self:Reconstructor,
     kept_ids:Tensor,              # Kept tokens; long, (batch, n_kept), right-padded
@@ -295,15 +307,10 @@ def restore(self:Reconstructor,
         m = min(m, int((k - index).max()))
         ahead = index[:, None] + torch.arange(m + 1, device=device)          # anchors written at each column; (rows, m + 1)
         anchors = targets.gather(1, ahead.clamp(max=targets.shape[1] - 1))
-        embedded = torch.cat([head, self.anchored(table(anchors[:, :m]), kept, ahead[:, 1:], k)], 1).to(table.weight.dtype)
         last = positions[:, -1:]
-        positions = torch.cat([positions, (last + torch.arange(1, m + 1, device=device)).clamp(max=self.max_positions - 1)], 1)
-        real = torch.cat([real, torch.ones(len(rows), m, dtype=torch.bool, device=device)], 1)
-        hidden = self.lm.base_model(inputs_embeds=embedded, attention_mask=real.long(), position_ids=positions,
-                                    past_key_values=cache, use_cache=True).last_hidden_state[:, -m - 1:]
+        logp, real = self._columns(head, anchors, ahead, kept, k, real, positions, cache)
         left = self.max_positions - 2 - last - (k - index)[:, None]          # room beyond the anchors, at every column
         run = F.pad(inserted[:, None], (0, m))                               # behind an anchor a new run begins
-        logp = self.lm.get_output_embeddings()(hidden).float().log_softmax(-1)
         chosen = self._choose(logp.flatten(0, 1), anchors.flatten(), run.flatten(),
                               left.expand(-1, m + 1).flatten(), max_insertions, insertion_penalty).view_as(anchors)
         hit, over = chosen == anchors, chosen == self.eos_id
