@@ -61,7 +61,7 @@ def compression_claims(
     found += [claim(f"{name} is above {o}'s (difference)", restored(pairs, other=o), 'difference', above,
                     why=why or 'not in eval_methods') for o in RIVALS]
     found += [claim(f"{name} is above {o}'s (difference, as strings)", restored(peers, other=o), 'difference', above,
-                    why=why or 'not in eval_peers, or it failed') for o in PEERS_OF]
+                    why=why or ('peers compress the test split alone' if where else 'not in eval_peers, or it failed')) for o in PEERS_OF]
     half = restored(floors, method='policy', keep_rate=.5)
     return found + [claim(f'{where}: '*bool(where) + f'mean similarity at keep rate 0.5 is not below {LEVEL - MARGIN:.2f} ({LEVEL:.2f} less the margin)',
                           half, 'similarity', lambda o: o['holds'], 'lower', why=why)]

@@ -390,7 +390,8 @@ def plot_curves(
     metrics:dict,   # Metric -> axis label
     smooth:int=1,   # Lines in a running mean; validation figures are drawn as they are
 ):
-    "Learning curves of one phase, a panel per metric"
+    "Learning curves of one phase, a panel per metric; none where nothing was logged in it"
+    if not any(o['phase'] == phase for lines in logs.values() for o in lines): return None
     fig, axes = plt.subplots(1, len(metrics), figsize=(3.6*len(metrics), 2.9), squeeze=False)
     for ax, (metric, label) in zip(axes[0], metrics.items()):
         for (name, lines), line in zip(logs.items(), ('-', '--', ':', '-.')*9):
