@@ -57,9 +57,10 @@ test-extras: setup ## test the optional extras against the real packages, in .ve
 	@[ -x .venv-extras/bin/python ] || $(BIN)/python -m venv .venv-extras
 	@site=$$($(BIN)/python -c 'import site; print(site.getsitepackages()[0])') && echo "import site; site.addsitedir('$$site')" \
 	  > "$$(.venv-extras/bin/python -c 'import site; print(site.getsitepackages()[0])')/tokcomp-venv.pth"
-	@.venv-extras/bin/python -m pip install --quiet --disable-pip-version-check -c requirements.txt -e '.[langchain,llama-index]' --no-build-isolation
-	@.venv-extras/bin/python -c 'import langchain_core, llama_index.core'
-	@$(OFFLINE) .venv-extras/bin/python -m nbdev.test --path nbs/17_integrations.ipynb --n_workers 1
+	@.venv-extras/bin/python -m pip install --quiet --disable-pip-version-check -c requirements.txt -e '.[langchain,llama-index,ray]' --no-build-isolation
+	@.venv-extras/bin/python -c 'import langchain_core, llama_index.core, ray.data'
+	@for notebook in 16a_shards 17_integrations; do \
+	  $(OFFLINE) .venv-extras/bin/python -m nbdev.test --path nbs/$$notebook.ipynb --n_workers 1 || exit 1; done
 
 # by itself: it makes environments of its own, with gigabytes of packages
 test-matrix: ## run the notebooks with the lowest and with the highest versions that settings.ini allows

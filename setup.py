@@ -15,7 +15,7 @@ setup(
     entry_points={"console_scripts": ["tokcomp=tokcomp.cli:main"]},
     python_requires=f">={cfg['min_python']}",
     install_requires=cfg["requirements"].split(),
-    extras_require={"dev": cfg["dev_requirements"].split(), "langchain": ["langchain-core"], "llama-index": ["llama-index-core"]},
+    extras_require={"dev": cfg["dev_requirements"].split(), "langchain": ["langchain-core"], "llama-index": ["llama-index-core"], "ray": ["ray[data]"]},
     long_description=(here / "README.md").read_text(encoding="utf-8") if (here / "README.md").exists() else cfg["description"],
     long_description_content_type="text/markdown",
 )

@@ -4,6 +4,7 @@ import json
 import os
 import shutil
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -70,6 +71,21 @@ def train(folder, args, launch, *words, at=1, timeout=300):
     return subprocess.run([sys.executable, *launch, *words, *args], cwd=folder, capture_output=True, text=True, timeout=timeout, env=env)
 
 
+def train_on_nodes(folder, args, nodes=2, timeout=300):
+    "A launcher a node, with one process each: on one machine they find each other at an address, as several with one file system do"
+    env = prepare(folder, 1)
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    launch = [sys.executable, "-m", "torch.distributed.run", f"--nnodes={nodes}", "--nproc_per_node=1", "--master_addr=127.0.0.1", f"--master_port={port}"]
+    running = []
+    for k in range(nodes):
+        with open(folder / f"node-{k}.err", "w") as err:
+            running.append(subprocess.Popen([*launch, f"--node_rank={k}", "-m", "tokcomp.train", *args], cwd=folder, env=env,
+                                            stdout=subprocess.DEVNULL, stderr=err))
+    return [o.wait(timeout) for o in running], [(folder / f"node-{k}.err").read_text()[-3000:] for k in range(nodes)]
+
+
 def weights(run):
     "All tensors of a run's first policy and its reconstructor"
     from safetensors.torch import load_file
@@ -94,12 +110,12 @@ def told(lines):
     return [json.loads(o) for o in lines if o.startswith("{")]
 
 
-def interrupted(folder, args, number, at, timeout=300):
+def interrupted(folder, args, number, at, launch=("-W", "ignore"), timeout=300):
     "A signal in the middle of step `at` of the joint phase, and the same command again: seconds to end and to go on, whole steps done twice"
     env = prepare(folder, at)
 
     def begun(kind, happens):
-        command = [sys.executable, "-W", "ignore", "happens.py", happens, *args]
+        command = [sys.executable, *launch, "happens.py", happens, *args]
         with open(folder / f"{kind}.err", "w") as err:
             return subprocess.Popen(command, cwd=folder, stdout=subprocess.PIPE, stderr=err, text=True, env=env)
 

@@ -29,6 +29,30 @@ def test_parameters_are_refused_before_anything_runs(override, message, tmp_path
     assert not list(tmp_path.iterdir())
 
 
+@pytest.mark.parametrize("key", ['x=1;open("made","w")#', "__import__('os').system('touch made')", "batch_size\nopen('made','w')", "seed;import os"])
+def test_hostile_keys_never_reach_papermill(key, tmp_path):
+    done = reports("nano", "--out", str(tmp_path), "-p", f"{key}=1")
+    assert done.returncode == 2 and "Traceback" not in done.stderr
+    assert not list(tmp_path.iterdir()) and not (ROOT / "made").exists()
+
+
+def test_hostile_values_arrive_as_text(tmp_path):
+    "What papermill writes into a notebook as code is read back as the same values, and nothing else happens"
+    import nbformat
+    from nbformat.v4 import new_code_cell, new_notebook
+    from tokcomp.reports import run_notebook
+    attack = 'open("made", "w")'
+    values = [f'";{attack}#', f"';{attack}#", f'"""\n{attack}\n"""', f"\\\";{attack}#", f'\n{attack}', f"\r{attack}", f"{{{attack}}}", f"%{attack}",
+              "!touch made", "$(touch made)", "{{ made }}", "\\", "\x00\x1b", "\u2028" + attack, "<script>", "caf\u00e9 \U0001f600", f'x" + str({attack}) + "']
+    cell = new_code_cell("values = []")
+    cell.metadata["tags"] = ["parameters"]
+    show = new_code_cell("import json, pathlib; pathlib.Path('values.json').write_text(json.dumps(values))")
+    nbformat.write(new_notebook(cells=[cell, show]), tmp_path / "hostile.ipynb")
+    run_notebook(tmp_path / "hostile.ipynb", tmp_path / "executed.ipynb", dict(values=values), tmp_path)
+    assert json.loads((tmp_path / "values.json").read_text()) == values
+    assert sorted(o.name for o in tmp_path.iterdir()) == ["executed.ipynb", "hostile.ipynb", "values.json"]
+
+
 def test_unknown_profile_names_the_nearest():
     done = reports("nanno")
     assert done.returncode == 2 and "nano" in done.stderr and "Traceback" not in done.stderr

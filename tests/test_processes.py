@@ -1,6 +1,7 @@
 "Two processes give the weights of one: same masks, same global batch, same sums up to floating point; whatever happens to them."
 import json
 import re
+import signal
 import time
 
 import pytest
@@ -53,6 +54,20 @@ def test_two_processes_equal_one(tmp_path, one):
 def test_accelerate_launch(tmp_path, one):
     done = train(tmp_path, ACCELERATE, "-m", "tokcomp.train")
     assert done.returncode == 0, done.stderr[-3000:]
+    assert_same(tmp_path, one[1])
+
+
+def test_two_nodes_equal_one(tmp_path, one):
+    codes, said = launched.train_on_nodes(tmp_path, ARGS)
+    assert codes == [0, 0], said
+    assert_same(tmp_path, one[1])
+
+
+def test_sigterm_to_the_launcher_saves_and_goes_on(tmp_path, one):
+    "It passes the signal on, at another moment to each worker: they save after the same step"
+    found = launched.interrupted(tmp_path, ARGS, signal.SIGTERM, 1, TORCHRUN)
+    assert found["finished"] and found["ended_s"] < 30, found
+    assert "asked to end" in found["said"] and found["steps_again"] <= 1, found
     assert_same(tmp_path, one[1])
 
 

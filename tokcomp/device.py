@@ -4,8 +4,8 @@
 
 # %% auto #0
 __all__ = ['Device', 'has_bf16_cpu', 'available_kinds', 'pick_dtype', 'pick_device', 'is_out_of_memory', 'empty_cache',
-           'run_in_micro_batches', 'peak_memory_mib', 'seed_everything', 'keyed_uniform', 'keyed_uniform_rows',
-           'device_table']
+           'run_in_micro_batches', 'limit_memory', 'peak_memory_mib', 'seed_everything', 'keyed_uniform',
+           'keyed_uniform_rows', 'device_table']
 
 # %% ../nbs/01_device.ipynb #22244313
 import contextlib, gc, hashlib, operator, os, platform, random, resource, sys
@@ -81,6 +81,7 @@ def pick_device(
     device:str="auto",     # auto, cpu, cuda or mps
     dtype:str="auto",      # auto, fp32, bf16 or fp16
     threads:int|None=None, # CPU threads to use from here on; None leaves torch's choice
+    memory_limit:float|None=None, # GiB of the device, for this process from here on; None sets none
 ) -> Device:               # The choice and its reason
     "Choose CUDA, MPS or CPU, and a precision that it is good at"
     here = available_kinds()
@@ -96,6 +97,9 @@ def pick_device(
     choice = ("as asked" if device != "auto" else "the only one here" if len(here) == 1
               else f"the best of {', '.join(here)}")
     reason = f"{kind}, {choice}; {why}"
+    if memory_limit is not None:
+        limit_memory(kind, memory_limit)
+        reason += f"; at most {memory_limit:g} GiB of memory"
     return Device(kind, _DTYPES[name], torch.get_num_threads(), reason, name != "fp32")
 
 # %% ../nbs/01_device.ipynb #634b2ec1
@@ -144,6 +148,26 @@ def run_in_micro_batches(
         if on_shrink is not None: on_shrink(micro_batch_size, size // 2, failed)
         micro_batch_size = size // 2
     return results, micro_batch_size
+
+# %% ../nbs/01_device.ipynb #3cbbbfa2
+def limit_memory(
+    kind:str,  # cpu, cuda or mps
+    gib:float, # At most; GiB, over 0
+) -> None:
+    "Hold this process to so much memory of a device"
+    if not 0 < gib < float("inf"): raise ValueError(f"expected a memory limit over 0 GiB, got {gib!r}")
+    size = int(gib * 2**30)
+    if kind == "cpu":
+        if sys.platform != "linux": raise ValueError("memory_limit of the CPU needs Linux: leave it null, or use the limits of a container")
+        with open("/proc/self/status", encoding="utf-8") as file:
+            held = next(int(o.split()[1]) for o in file if o.startswith("VmData:")) * 2**10
+        if size <= held: raise ValueError(f"expected a memory limit over the {held / 2**30:.1f} GiB that the process holds already, got {gib} GiB")
+        resource.setrlimit(resource.RLIMIT_DATA, (size, resource.getrlimit(resource.RLIMIT_DATA)[1]))
+        return
+    whole = (torch.cuda.get_device_properties(torch.cuda.current_device()).total_memory if kind == "cuda"
+             else torch.mps.recommended_max_memory())
+    if size > whole: raise ValueError(f"expected a memory limit up to the {whole / 2**30:.1f} GiB of the {kind} device, got {gib} GiB")
+    (torch.cuda if kind == "cuda" else torch.mps).set_per_process_memory_fraction(size / whole)
 
 # %% ../nbs/01_device.ipynb #4c275f3b
 def peak_memory_mib(

@@ -178,6 +178,8 @@ class RunParams(_Group):
         description="Type of the forward pass; weights stay fp32")
     threads: int | None = Field(
         ge=1, le=1024, description="CPU threads of torch; null leaves its own choice")
+    memory_limit: float | None = Field(
+        gt=0, le=_MANY, description="GiB that a process may take of its device; null sets no limit")
     seed: int = Field(ge=0, lt=2**31, description="Seed of the first policy")
     n_seeds: int = Field(
         ge=1, le=1000, description="Policies trained, with seeds seed, seed+1, ...")

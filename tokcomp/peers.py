@@ -20,7 +20,7 @@ from tqdm.auto import tqdm
 from transformers.models.auto.modeling_auto import MODEL_FOR_CAUSAL_LM_MAPPING_NAMES
 from .compressor import Compressor
 from .draft import BudgetError
-from .evaluation import RESTORED, TestBlocks, restored_measures, retained, write_json
+from .evaluation import RESTORED, TestBlocks, restore_rows, restored_measures, retained, write_json
 from .frames import package_hash
 from .models import model_folder
 from .pydocs import cache_folder
@@ -270,14 +270,14 @@ def evaluate_strings(
         counts = torch.tensor([len(o) for o in kept])
         kept_ids = torch.nn.utils.rnn.pad_sequence([torch.tensor(o or [0]) for o in kept], True).to(blocks.input_ids.device)
         kept_mask = (torch.arange(kept_ids.shape[1]) < counts[:, None]).to(kept_ids.device)
-        bits, out = np.zeros(len(blocks)), [None]*n
+        bits = np.zeros(len(blocks))
         for rows in counts.argsort().split(params.micro_batch_size):
-            width, some = max(1, int(counts[rows].max())), rows[rows < n]
+            width = max(1, int(counts[rows].max()))
             with torch.no_grad(), blocks.device.autocast():
                 token_bits, _ = reconstructor(*(o[rows] for o in (blocks.input_ids, blocks.token_mask)), *(o[rows, :width] for o in (kept_ids, kept_mask)))
-                if len(some): back = reconstructor.restore(kept_ids[some, :width], kept_mask[some, :width], params.max_insertions, params.insertion_penalty)
             bits[rows] = token_bits.sum(-1).cpu()
-            for row, ids in zip(some.tolist(), back if len(some) else ()): out[row] = ids
+        out = restore_rows(reconstructor, kept_ids[:n], kept_mask[:n], blocks.device, params.micro_batch_size,
+                           max_insertions=params.max_insertions, insertion_penalty=params.insertion_penalty) if n else []
         frame = pd.DataFrame(dict(method=method, seed=seed, asked_keep_rate=rate, document=blocks.documents, block=blocks.keys,
                                   n_tokens=blocks.n_tokens, bits=bits, n_kept=counts.numpy(), **retained(texts, compressed)))
         frame[['utility', 'reader_keep_rate', *RESTORED]] = np.nan

@@ -135,7 +135,7 @@ def device_for(
 ) -> Device:
     "The device that the parameters ask for, with every generator seeded"
     seed_everything(params.seed)
-    return pick_device(params.device, params.dtype, params.threads)
+    return pick_device(params.device, params.dtype, params.threads, params.memory_limit)
 
 def train_reconstructor(
     params:Params,    # Checked parameters

@@ -66,7 +66,7 @@ def read_space(
     return space
 
 # %% ../nbs/08l_search.ipynb #246530b5
-_FREE = {*SearchParams.model_fields, 'profile', 'output_dir', 'device', 'dtype', 'threads', 'resume', 'micro_batch_size',
+_FREE = {*SearchParams.model_fields, 'profile', 'output_dir', 'device', 'dtype', 'threads', 'memory_limit', 'resume', 'micro_batch_size',
          'accumulation_steps'}
 
 def open_study(
