@@ -78,12 +78,17 @@ def train_on_nodes(folder, args, nodes=2, timeout=300):
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
     launch = [sys.executable, "-m", "torch.distributed.run", f"--nnodes={nodes}", "--nproc_per_node=1", "--master_addr=127.0.0.1", f"--master_port={port}"]
-    running = []
+    running, codes = [], []
     for k in range(nodes):
         with open(folder / f"node-{k}.err", "w") as err:
             running.append(subprocess.Popen([*launch, f"--node_rank={k}", "-m", "tokcomp.train", *args], cwd=folder, env=env,
                                             stdout=subprocess.DEVNULL, stderr=err))
-    return [o.wait(timeout) for o in running], [(folder / f"node-{k}.err").read_text()[-3000:] for k in range(nodes)]
+    try:
+        codes += [o.wait(timeout) for o in running]
+    except subprocess.TimeoutExpired:
+        for o in running:
+            o.terminate()     # a launcher ends its worker
+    return codes, [(folder / f"node-{k}.err").read_text()[-3000:] for k in range(nodes)]
 
 
 def weights(run):

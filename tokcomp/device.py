@@ -164,10 +164,11 @@ def limit_memory(
         if size <= held: raise ValueError(f"expected a memory limit over the {held / 2**30:.1f} GiB that the process holds already, got {gib} GiB")
         resource.setrlimit(resource.RLIMIT_DATA, (size, resource.getrlimit(resource.RLIMIT_DATA)[1]))
         return
-    whole = (torch.cuda.get_device_properties(torch.cuda.current_device()).total_memory if kind == "cuda"
-             else torch.mps.recommended_max_memory())
+    index = int(os.environ.get("LOCAL_RANK", 0))      # the GPU that accelerate gives this process, later than this
+    whole = torch.cuda.get_device_properties(index).total_memory if kind == "cuda" else torch.mps.recommended_max_memory()
     if size > whole: raise ValueError(f"expected a memory limit up to the {whole / 2**30:.1f} GiB of the {kind} device, got {gib} GiB")
-    (torch.cuda if kind == "cuda" else torch.mps).set_per_process_memory_fraction(size / whole)
+    if kind == "cuda": torch.cuda.set_per_process_memory_fraction(size / whole, index)
+    else: torch.mps.set_per_process_memory_fraction(size / whole)
 
 # %% ../nbs/01_device.ipynb #4c275f3b
 def peak_memory_mib(

@@ -8,6 +8,7 @@ __all__ = ['compress_rows', 'find_shards', 'write_shard', 'compress_shard', 'map
 # %% ../nbs/16a_shards.ipynb #fcb6521e
 import argparse, glob, json, os, shutil, sys, tempfile, time
 from functools import lru_cache, partial
+from importlib import import_module
 from pathlib import Path
 from filelock import FileLock, Timeout
 from .cards import trained_folder
@@ -63,7 +64,9 @@ def write_shard(
     import pyarrow as pa, pyarrow.parquet as pq
     from datasets import Dataset
     dropped = [] if keep_text else [how['column']]
-    with written_aside(final) as aside, tempfile.TemporaryDirectory(dir=final.parent, prefix=f'.tmp-{shard.name}-') as folder:
+    # on a network disk what is still mapped cannot go at once: the next command removes it
+    with (tempfile.TemporaryDirectory(dir=final.parent, prefix=f'.tmp-{shard.name}-', ignore_cleanup_errors=True) as folder,
+          written_aside(final) as aside):
         if pq.read_metadata(shard).num_rows:
             made = Dataset.from_parquet(str(shard), cache_dir=folder).map(
                 compress_rows, batched=True, batch_size=256, with_indices=True, num_proc=workers, desc=shard.name,
@@ -71,9 +74,10 @@ def write_shard(
             made.to_parquet(str(aside))
             tokens = sum(made['n_tokens']), sum(made['n_kept'])
         else:                                                        # which `datasets` does not read
-            table, tokens = pq.read_table(shard).drop_columns(dropped), (0, 0)
-            for name, kind in dict(compressed=pa.string(), n_tokens=pa.int64(), n_kept=pa.int64()).items():
-                table = table.append_column(name, pa.array([], kind))
+            added, tokens = dict(compressed=pa.string(), n_tokens=pa.int64(), n_kept=pa.int64()), (0, 0)
+            table = pq.read_table(shard)
+            table = table.drop_columns([o for o in table.column_names if o in {*dropped, *added}])
+            for name, kind in added.items(): table = table.append_column(name, pa.array([], kind))
             pq.write_table(table, aside)
         os.replace(aside, final)
     return tokens
@@ -87,9 +91,11 @@ def compress_shard(
     final = out/shard.name
     try:
         with FileLock(out/f'.{shard.name}.lock', timeout=0):
+            # of a command that was killed, a folder or a half-written shard: nobody else has the lock
+            for left in [o for end in ('????????', '[0-9]*') for o in out.glob(f'.tmp-{glob.escape(shard.name)}-{end}')]:
+                if left.is_dir(): shutil.rmtree(left, ignore_errors=True)
+                else: left.unlink(missing_ok=True)
             if final.exists(): return 'there', 0, 0
-            # of a command that was killed: nobody else has the lock
-            for left in out.glob(f'.tmp-{glob.escape(shard.name)}-????????'): shutil.rmtree(left)
             return 'made', *write_shard(shard, final, **how)
     except Timeout: return 'elsewhere', 0, 0
 
@@ -104,10 +110,10 @@ def map_on_ray(
     try: import ray, ray.data
     except ImportError: raise ValueError("Ray is not installed: pip install tokcomp[ray]") from None
     if not ray.is_initialized(): ray.init(include_dashboard=False)
-    rows = ray.data.from_items([str(o.resolve()) for o in shards], override_num_blocks=len(shards))
+    rows = ray.data.from_items([str(o.absolute()) for o in shards], override_num_blocks=len(shards))
     def call(row):
         try: return dict(zip(('what', 'tokens', 'kept'), fn(Path(row['item']))), error='')
-        except ValueError as e: return dict(what='', tokens=0, kept=0, error=str(e))   # Ray would retry it, and hide it in its own
+        except (ValueError, CheckpointError, OSError) as e: return dict(what='', tokens=0, kept=0, error=str(e))   # Ray would retry it, and hide it in its own
     found = rows.map(call, num_cpus=n_cpus).take_all()
     wrong = [o['error'] for o in found if o['error']]
     if wrong: raise ValueError('; '.join(wrong))
@@ -168,5 +174,5 @@ def main(
     return 0
 
 # %% ../nbs/16a_shards.ipynb #b58de7d8
-# a notebook's name is __main__ too, but it has no __file__
-if __name__ == '__main__' and '__file__' in globals(): sys.exit(main())
+# a notebook's name is __main__ too, but it has no __file__; by name, since Ray's processes cannot see what is in __main__
+if __name__ == '__main__' and '__file__' in globals(): sys.exit(import_module('tokcomp.shards').main())
