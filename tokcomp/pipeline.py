@@ -19,7 +19,7 @@ from .calibrate import calibrate
 from .cards import Card, read_card, trained_folder
 from .checkpoint import check_compatible, file_hash, latest_checkpoint, load_checkpoint, verify_checkpoint
 from .blocks import token_counts
-from .data import Corpus, load_corpus, load_documents, prepare_corpus, save_corpus, source_files
+from .data import Corpus, check_sources, load_corpus, load_documents, prepare_corpus, save_corpus, source_files
 from .device import Device, pick_device, seed_everything
 from .logs import read_logs
 from .models import model_folder, resolve_model
@@ -70,6 +70,7 @@ def prepared(
 ) -> tuple:        # Corpus, tokenizer, token counts of the training split
     "The prepared corpus of a run: read from its folder, or made and saved there"
     folder, own = output_folder(params)/'corpus', params.base_model in OWN_MODELS
+    for source in params.eval_corpora: check_sources(source)     # evaluation reads them, hours later
     start = start_of(params) if params.start_from else None     # what does not fit is refused before a corpus is read
     key = json.loads(json.dumps({name: getattr(params, name) for name in _DATA_KEYS}))
     if own and start: key['start_from'] = file_hash(start/'card.json')
