@@ -47,6 +47,7 @@ case $version in
 esac
 
 torch=$(grep '^torch==' requirements.txt)
+has_gpu() { [ -e /dev/nvidia0 ] || nvidia-smi -L >/dev/null 2>&1; }
 is_cpu_build() { [ "$(uname)" = Darwin ] || ls -d .venv/lib/python*/site-packages/torch-*+cpu.dist-info >/dev/null 2>&1; }
 stamp=.venv/.tokcomp-setup
 wanted="$PWD $version $(cat requirements.txt requirements.lock settings.ini setup.py pyproject.toml | cksum)"
@@ -62,7 +63,9 @@ if [ -n "$force" ] || ! usable; then
   "$PYTHON" -c 'import venv, ensurepip' 2>/dev/null ||
     fail "'$PYTHON' has no venv module. On Debian and Ubuntu: apt-get install python$version-venv"
   free=$(df -Pk . | awk 'NR == 2 { print int($4 / 1048576) }')
-  [ "$free" -ge 4 ] || fail "expected 4 GB of free disk here (12 GB with CUDA), found $free GB"
+  need=4
+  [ -z "$cpu" ] && has_gpu && need=12     # CUDA's libraries
+  [ "$free" -ge "$need" ] || fail "expected $need GB of free disk here, found $free GB"
   say "making .venv with Python $version"
   "$PYTHON" -m venv --clear .venv
 fi
@@ -80,7 +83,7 @@ say "installing $torch (minutes, the first time)"
 if [ -n "$cpu" ] && [ "$(uname)" = Linux ]; then
   cpu_build || fail "pip could not install $torch+cpu: the package index does not offer it, or cannot be reached." \
                     "Name PyTorch's own index of CPU builds in PIP_EXTRA_INDEX_URL, or leave out --cpu."
-elif [ "$(uname)" = Linux ] && ! has_torch && [ ! -e /dev/nvidia0 ] && ! nvidia-smi -L >/dev/null 2>&1; then
+elif [ "$(uname)" = Linux ] && ! has_torch && ! has_gpu; then
   cpu_build || say "no GPU here, but the package index offers no CPU build: taking its default one"
 fi
 install "$torch"

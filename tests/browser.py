@@ -11,6 +11,8 @@ import urllib.request
 from contextlib import contextmanager
 from pathlib import Path
 
+import psutil
+
 ROOT = Path(__file__).resolve().parent.parent
 CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable"))), None)
 
@@ -82,14 +84,21 @@ def jupyterlab(notebook, env=()):
                   f"--ServerApp.root_dir={notebook.parent}", url=f"lab/tree/{notebook.name}?token={token}", env=env)
 
 
+def kernels():
+    "The processes of the kernels that the servers started here have"
+    return [o for o in psutil.Process().children(recursive=True) if o.status() != psutil.STATUS_ZOMBIE and "ipykernel_launcher" in " ".join(o.cmdline())]
+
+
 def run_all(page, times=5):
     "Run the notebook that JupyterLab has open, as a user would; again where a busy machine lost the click"
     from playwright.sync_api import TimeoutError
     for left in reversed(range(times)):
-        click_run_all(page)
-        try: return page.wait_for_selector(".tc-token", timeout=60_000)
+        try:
+            click_run_all(page)
+            return page.wait_for_selector(".tc-token", timeout=60_000)
         except TimeoutError:
             if not left: raise
+            for o in page.locator(".jp-Dialog .jp-mod-accept").all(): o.click()   # which kernel: it was clicked before the server had told
 
 
 def click_run_all(page):

@@ -54,12 +54,14 @@ def test_what_python_lacks(checkout, python, says):
     assert not (checkout / ".venv").exists()
 
 
-def test_no_space(checkout, tmp_path):
+@pytest.mark.parametrize("gpu, needed, free", [(False, 4, 2), (True, 12, 11)])
+def test_no_space(checkout, tmp_path, gpu, needed, free):
     fake = stand_in(checkout, "python", "echo 3.11")
     (tmp_path / "bin").mkdir()
-    stand_in(tmp_path / "bin", "df", 'printf "Filesystem\\n/dev/x 9 9 2097152 1%% /\\n"')
+    stand_in(tmp_path / "bin", "df", f'printf "Filesystem\\n/dev/x 9 9 {free * 2**20} 1%% /\\n"')
+    if gpu: stand_in(tmp_path / "bin", "nvidia-smi", "exit 0")
     done = run(checkout, str(checkout / "setup.sh"), f"--python={fake}", path=tmp_path / "bin")
-    assert done.returncode == 1 and "found 2 GB" in done.stderr
+    assert done.returncode == 1 and f"expected {needed} GB" in done.stderr and f"found {free} GB" in done.stderr
     assert not (checkout / ".venv").exists()
 
 

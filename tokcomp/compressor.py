@@ -25,7 +25,7 @@ from .guard import reason_to_keep
 from .options import Options, check_options, check_rate, check_text
 from .pieces import pieces_from, pieces_of
 from .policy import PolicyConfig
-from .protect import Finder, protected_spans, read_tags
+from .protect import Finder, TagReader, protected_spans, read_tags
 from .restoring import Restoring
 from .words import begins_blank, blank, sign
 
@@ -222,17 +222,19 @@ def stream(self:Compressor,
     keep_rate:float=.5,        # Which the scores are for
     threshold:float|None=None, # Keep what scores at least this; None: `usual_threshold`
     keep=(), kinds=(),         # As in `compress`
+    tags:bool=False,           # Likewise
     whole_words:bool=True,     # Likewise
     lines:bool=True,           # Likewise
 ) -> Iterator[Compressed]:     # Consecutive pieces
     "Compress a text while it comes in"
     if threshold is None: threshold = self.usual_threshold(keep_rate)
-    options = check_options(keep_rate, threshold=threshold, keep=keep, kinds=kinds, whole_words=whole_words, lines=lines, guard=False)
+    options = check_options(keep_rate, threshold=threshold, keep=keep, kinds=kinds, tags=tags, whole_words=whole_words, lines=lines, guard=False)
     return _stream(self, iter([chunks] if isinstance(chunks, str) else chunks), options)
 
 def _stream(self, chunks, options):
     halo, tail, find = self.policy.halo, np.zeros(0, np.int64), Finder(options.keep, options.kinds)
-    pieces = pieces_from(map(check_text, chunks))
+    chunks, reader, start = map(check_text, chunks), TagReader(), 0
+    pieces = pieces_from(reader(chunks) if options.tags else chunks)
     here = next(pieces, None)
     ids = None if here is None else self.encode(here)[0]
     while here is not None:
@@ -240,9 +242,10 @@ def _stream(self, chunks, options):
         next_ids = np.zeros(0, np.int64) if after is None else self.encode(after)[0]
         context = np.concatenate([tail, ids, next_ids[:halo]])
         scored = self.policy(context, [len(context)], np.float32([options.keep_rate]))[len(tail):len(tail) + len(ids)]
-        draft = Draft(self, here, ids, scored, find(here, after), options)
+        spans = sorted(reader.within(start, start + len(here)) + find(here, after), key=lambda o: (o.start, o.end))
+        draft = Draft(self, here, ids, scored, spans, options)
         yield draft.result(draft.forced | (draft.scores >= options.threshold), threshold=options.threshold)
-        tail, here, ids = context[:len(tail) + len(ids)][-halo:], after, next_ids
+        start, tail, here, ids = start + len(here), context[:len(tail) + len(ids)][-halo:], after, next_ids
 
 # %% ../nbs/09_compressor.ipynb #a204db75
 @patch

@@ -6,7 +6,7 @@
 __all__ = ['METRICS', 'read_logs', 'Logs']
 
 # %% ../nbs/07d_logs.ipynb #01367b08
-import json, os
+import json, os, shutil
 from pathlib import Path
 from torch.utils.tensorboard import SummaryWriter
 from .checkpoint import written_aside
@@ -50,13 +50,15 @@ class Logs:
     ):
         folder.mkdir(parents=True, exist_ok=True)
         self.path = folder/'metrics.jsonl'
-        if self.path.exists():
-            kept = [o for o in read_logs(folder) if o['step'] <= done.get(o['phase'], 0)]
-            with written_aside(self.path) as aside:
-                aside.write_text(''.join(json.dumps(o) + '\n' for o in kept), encoding='utf-8')
-                os.replace(aside, self.path)
-        self.path.touch()      # a run without steps has a log without lines
+        kept = [o for o in read_logs(folder) if o['step'] <= done.get(o['phase'], 0)] if self.path.exists() else []
+        with written_aside(self.path) as aside:      # a run without steps has a log without lines
+            aside.write_text(''.join(json.dumps(o) + '\n' for o in kept), encoding='utf-8')
+            os.replace(aside, self.path)
+        shutil.rmtree(folder/'tensorboard', ignore_errors=True)     # what it knows of later steps cannot be taken back
         self.board = SummaryWriter(str(folder/'tensorboard'))
+        for o in kept: self._draw(**o)
+    def _draw(self, phase, step, **metrics):
+        for name, value in metrics.items(): self.board.add_scalar(f'{phase}/{name}', value, step)
     def write(self,
         phase:str,    # Phase
         step:int,     # Steps done in it
@@ -68,7 +70,7 @@ class Logs:
         try:
             with self.path.open('a', encoding='utf-8') as f:
                 f.write(json.dumps({'phase': phase, 'step': step, **metrics}) + '\n')
-            for name, value in metrics.items(): self.board.add_scalar(f'{phase}/{name}', value, step)
+            self._draw(phase, step, **metrics)
             self.board.flush()
         except OSError as e:
             raise OSError(f"the log {self.path} cannot be written to ({e}). Checkpoints that were saved are whole: free "

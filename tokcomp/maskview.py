@@ -210,6 +210,8 @@ function render({model, el, signal}) {
   const gone = () => { lost.textContent = 'The kernel behind this view does not answer: it is busy (this goes away when it answers), or it was restarted or stopped. Then run the cell again, or load the page again.' }
   const answered = () => { clearTimeout(waiting); waiting = null; lost.textContent = '' }
   const tell = message => { model.send(message); waiting ??= setTimeout(gone, 5000) }
+  for (const name of ['pointerdown', 'keydown'])      // before a slider swallows it
+    document.addEventListener(name, event => { if (el.closest('.widget-vbox')?.contains(event.target) && !root.contains(event.target)) tell({}) }, {capture: true, signal})
   const columns = element(root, 'div', 'tc-columns'), main = element(columns, 'div', 'tc-main'), side = element(columns, 'div', 'tc-side')
   legend(main, model.get('scales').keep, 'keep probability 0', '1', [['tc-dropped', 'dropped'], ['tc-kept-by-hand', 'kept by hand'], ['tc-dropped-by-hand', 'dropped by hand']])
   const field = tokenField(main, model, tell), figures = element(side, 'dl', 'tc-figures')
@@ -221,7 +223,7 @@ function render({model, el, signal}) {
     root.dataset.drawn = model.get('mask').request
   }
   const drawNote = () => { note.textContent = model.get('note') }
-  const handlers = {'change:text': () => { field.rebuild(); drawMask() }, 'change:mask': () => { answered(); drawMask() },
+  const handlers = {'change:text': () => { field.rebuild(); drawMask() }, 'change:mask': drawMask, 'msg:custom': answered,
     'change:restored': () => { drawRestored(); drawPlot() }, 'change:note': drawNote,
     'comm_live_update': () => { if (el.closest('.jupyter-widgets-disconnected') ?? el.classList.contains('jupyter-widgets-disconnected')) gone() }}
   for (const [name, handler] of Object.entries(handlers)) model.on(name, handler)
@@ -268,3 +270,6 @@ class MaskView(anywidget.AnyWidget):
     mask = traitlets.Dict(dict(version=0, request=0, marks='', probs=[], compressed='', figures=[], point=None)).tag(sync=True)
     restored = traitlets.Dict(dict(pieces=[], says='', share=None, old=False, measured=None)).tag(sync=True)
     note = traitlets.Unicode().tag(sync=True)
+    def __init__(self, **traits):
+        super().__init__(**traits)
+        self.on_msg(lambda *_: self.send('heard'))

@@ -4,13 +4,13 @@
 
 # %% auto #0
 __all__ = ['SEARCHABLE', 'COUNTED', 'read_line', 'read_space', 'open_study', 'make_sampler', 'trial_folder', 'take_over',
-           'trial_params', 'run_trial', 'search', 'write_best', 'main']
+           'trial_params', 'run_trial', 'search', 'write_best', 'elsewhere', 'main']
 
 # %% ../nbs/08l_search.ipynb #6e18001e
 import os, socket, sys, time
 from contextlib import ExitStack
 from pathlib import Path
-import optuna
+import optuna, torch
 from filelock import FileLock
 from optuna.storages import JournalStorage
 from optuna.storages.journal import JournalFileBackend
@@ -150,7 +150,7 @@ def run_trial(
         before = sum(first.steps.values())
         train_policy(mine, *data, device, mine.seed, progress=progress, callbacks=(watch,))
     except optuna.TrialPruned: study.tell(trial, state=TrialState.PRUNED)
-    except (NonFiniteError, ParamError) as e:      # these settings do not work: that is a result
+    except (NonFiniteError, ParamError, torch.OutOfMemoryError) as e:      # these settings do not work here: that is a result
         trial.set_user_attr('error', str(e))
         study.tell(trial, state=TrialState.PRUNED)
     else:
@@ -202,6 +202,16 @@ def write_best(
     return found
 
 # %% ../nbs/08l_search.ipynb #67a7e46b
+def elsewhere(
+    study:optuna.Study,
+) -> str: # Empty where there are none
+    "What is said of trials that other machines are training, or have left behind"
+    running = study.get_trials(deepcopy=False, states=(TrialState.RUNNING,))
+    if not running: return ''
+    names = ', '.join(f"{o.number} on {o.user_attrs.get('host', 'a machine without a name')}" for o in running)
+    return (f"Still running, by the study: trial {names}. Where that machine is gone, give its trial up with `optuna tell --study-name "
+            f"{study.study_name} --storage ... --trial-number N --state fail`, and start this command again")
+
 def main(
     argv:list[str]|None=None, # Words of the command line; None takes this process's
 ) -> int: # Exit status: 0 done; 1 refused; 2 wrong parameters; 143 asked to end, and saved
@@ -221,6 +231,7 @@ def main(
         return 1
     done = study.get_trials(states=(TrialState.COMPLETE,))
     print(f"{len(done)} trials complete" + (f"; best: {study.best_value:.4f} bits/token with {study.best_params}" if done else ''))
+    if others := elsewhere(study): print(others, file=sys.stderr)
     return 0
 
 # %% ../nbs/08l_search.ipynb #588b83f1
