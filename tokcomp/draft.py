@@ -94,7 +94,7 @@ def fit(self:Draft, target, count, guess):
         if found[3] <= target: low = found
         else: high = k
         k += round((target - found[3])*k/max(found[3], 1))       # as if every token counted alike
-    for k in range(low[2] + 1, min(low[2] + 49, self.n + 1)):    # more of the policy's tokens may be fewer of theirs
+    for k in range(max(low[2] - 16, self.least), min(low[2] + 17, self.n + 1)):   # more of the policy's tokens may be fewer of theirs
         if low[3] == target: break
         if low[3] < (found := at(k))[3] <= target: low = found
     return low
