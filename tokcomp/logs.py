@@ -18,6 +18,7 @@ METRICS = {
     'keep_rate': 'kept tokens / tokens under the masks of this step',
     'reward': 'mean reward of the masks of this step',
     'reward_std': 'standard deviation of the reward between masks of one text, mean over texts',
+    'similarity': 'mean cosine of the original and of the likeliest tokens in the place of dropped ones, under the masks of this step, where it is rewarded',
     'entropy': 'nats per unit: minus the mean log-probability of the sampled masks, an unbiased estimate',
     'policy_loss': 'clipped surrogate of the last update, per decision',
     'policy_grad_norm': "norm of the policy's gradient before clipping",
@@ -30,6 +31,8 @@ METRICS = {
     'val_random': 'the same under random masks',
     'val_frequency': 'the same under frequency masks',
     'val_frequency_half': 'the same under frequency masks at keep rate 0.5 alone, where that is evaluated',
+    'val_similarity': 'that cosine on validation blocks under the policy, mean over eval_keep_rates, where it is rewarded',
+    'val_similarity_frequency': 'the same under frequency masks',
     'tokens': 'tokens of text that the reconstructor was trained on in this phase, so far',
 }
 
@@ -54,7 +57,7 @@ class Logs:
         with written_aside(self.path) as aside:      # a run without steps has a log without lines
             aside.write_text(''.join(json.dumps(o) + '\n' for o in kept), encoding='utf-8')
             os.replace(aside, self.path)
-        shutil.rmtree(folder/'tensorboard', ignore_errors=True)     # what it knows of later steps cannot be taken back
+        if (folder/'tensorboard').exists(): shutil.rmtree(folder/'tensorboard')     # what it knows of later steps cannot be taken back
         self.board = SummaryWriter(str(folder/'tensorboard'))
         for o in kept: self._draw(**o)
     def _draw(self, phase, step, **metrics):

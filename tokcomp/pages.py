@@ -4,7 +4,8 @@
 
 # %% auto #0
 __all__ = ['RESULTS_VERSION', 'OFFLINE', 'CSS', 'ReportError', 'read_json', 'read_results', 'render', 'seed_interval',
-           'headline_cells', 'esc', 'headline_html', 'details_html', 'figure_html', 'files_html', 'index_html']
+           'headline_cells', 'esc', 'headline_html', 'details_html', 'save_figure', 'figure_html', 'files_html',
+           'index_html']
 
 # %% ../nbs/17a_pages.ipynb #a7916461
 import base64, html, json, math, statistics
@@ -139,16 +140,26 @@ def details_html(
     return f'<details><summary>{esc(title)}</summary><table>{rows}</table></details>'
 
 # %% ../nbs/17a_pages.ipynb #18bed592
-def figure_html(
-    image:Path, # PNG file
-) -> str:       # HTML with the image in it; empty where there is no file
-    "The headline figure, embedded"
-    if not image.exists(): return ''
-    data = base64.b64encode(image.read_bytes()).decode()
-    return f"""<figure><img alt="Distortion against keep rate, by method"
-src="data:image/png;base64,{data}"><figcaption>Distortion against keep rate, by method.</figcaption>
-</figure>"""
+def save_figure(
+    fig,         # A matplotlib figure
+    path:Path,   # PNG file; its folder is made
+    caption:str, # What is to be seen, in plain words and figures; shown below it and read out in its place
+) -> None:
+    "Write a figure with its caption in the file, where the first page finds it"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    fig.savefig(path, dpi=130, bbox_inches='tight', metadata=dict(Description=caption))
 
+def figure_html(
+    image:Path, # PNG file, written by `save_figure`
+) -> str:       # HTML with the image in it; empty where there is no file
+    "A figure with its caption, embedded"
+    if not image.exists(): return ''
+    from PIL import Image
+    with Image.open(image) as opened: caption = esc(opened.info.get('Description', image.stem))
+    data = base64.b64encode(image.read_bytes()).decode()
+    return f'''<figure><img alt="{caption}" src="data:image/png;base64,{data}"><figcaption>{caption}</figcaption></figure>'''
+
+# %% ../nbs/17a_pages.ipynb #78ac041d
 def files_html(
     folder:Path,   # The report being made
     seconds:dict,  # Wall time by notebook, s
@@ -158,12 +169,11 @@ def files_html(
     pages = ''.join(f'<li>{link(o + ".html", o)} ({s:.0f} s, {link(o + ".ipynb", "notebook")})</li>'
                     for o, s in seconds.items())
     names = ['params.yaml'] * (folder/'params.yaml').exists() + sorted(o.name for o in folder.glob('*.json') if o.name != 'manifest.json')
-    figures = sorted(f'figures/{o.name}' for o in folder.glob('figures/*.png'))
-    files = ', '.join(map(link, ['manifest.json', *names, *figures]))
+    files = ', '.join(map(link, ['manifest.json', *names]))
     return f'<ul>{pages}</ul><p>Files: {files}.</p>'
 
 def index_html(
-    folder:Path,   # The report: executed notebooks, pages, results.json, headline.png
+    folder:Path,   # The report: executed notebooks, pages, results.json, headline.png, figures
     manifest:dict, # From `make_manifest`
 ) -> str:          # The first page
     "The page to begin with"
@@ -172,6 +182,7 @@ def index_html(
 show that everything runs, nothing else.</p>""" if max_steps is not None else ''
     records = read_results(folder/'results.json')
     result = '<h2>Result</h2>' + headline_html(records) if records else ''
+    figures = ''.join(figure_html(o) for o in sorted(folder.glob('figures/*.png')))
     plain = {k: v for k, v in manifest.items() if k not in ('packages', 'parameters')}
     folded = [('Where it comes from', plain), ('Versions', manifest['packages']),
               ('Parameters', manifest['parameters'])]
@@ -180,6 +191,6 @@ show that everything runs, nothing else.</p>""" if max_steps is not None else ''
 <style>{CSS}</style></head><body><h1>Token compression: the {profile} report</h1>
 <p class="note">A policy learned which tokens to drop; a language model puts them back. Made
 {esc(manifest['date'])} by <code>{esc(manifest['command'])}</code>.</p>
-{dry}{figure_html(folder/'headline.png')}{result}
+{dry}{figure_html(folder/'headline.png')}{result}{figures}
 <h2>Pages</h2>{files_html(folder, manifest['seconds'])}
 <h2>Manifest</h2>{''.join(details_html(*o) for o in folded)}</body></html>"""

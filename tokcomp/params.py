@@ -146,6 +146,8 @@ class RewardParams(_Group):
         ge=0, le=1000, description="Price of keeping a token (lambda), bits/token")
     importance_weighting: float = Field(
         ge=0, le=10, description="Exponent of token rarity in the distortion; 0 is off")
+    similarity_weight: float = Field(
+        ge=0, le=1000, description="What a cosine of 1 is worth (reward `information_theoretic`), bits/token; 0 is off")
     credit: Literal["text", "token"] = Field(description="One advantage per text, or per token")
     credit_window: int = Field(
         ge=0, le=1024, description="Tokens either side that a drop is charged for")
@@ -262,7 +264,10 @@ RULES = (
      "e.g. in PGPASSWORD or ~/.pgpass", ("search_storage",),
      lambda p: not re.match(r"[^/]*://[^/@:]*:[^/@]*@", p.search_storage or "")),
     ("start_policy needs start_from, the weights to start from", ("start_policy", "start_from"),
-     lambda p: p.start_from is not None or not p.start_policy))
+     lambda p: p.start_from is not None or not p.start_policy),
+    ("similarity_weight needs similarity_model, which measures it, and reward information_theoretic",
+     ("similarity_weight", "similarity_model", "reward"),
+     lambda p: not p.similarity_weight or p.similarity_model is not None and p.reward == "information_theoretic"))
 
 def broken_rules(
     values,         # Object with parameters as attributes

@@ -170,7 +170,7 @@ def train_policy(
     counts:Tensor,    # Likewise
     device:Device,    # From `device_for`
     seed:int,         # Of the policy's weights, its masks and its order of texts
-    **kwargs,         # To `Trainer`: callbacks, progress
+    **kwargs,         # To `Trainer`: callbacks, progress, similarity
 ) -> Trainer:         # Finished
     "Phases 2 and 3: a policy, and jointly its own copy of the reconstructor"
     root, reconstructor = output_folder(params), make_reconstructor(params, tokenizer, device)

@@ -88,10 +88,12 @@ class FrozenHead(torch.autograd.Function):
         hidden:Tensor, # Last hidden states; (n, dim)
         weight:Tensor, # Of the head; (vocab_size, dim)
         target:Tensor, # Tokens; long, (n,)
+        likeliest:Tensor|None=None, # Filled with the likeliest token of each; long, (n,)
     ) -> Tensor:       # Nats; float32, (n,)
         nats, slopes = [], []
-        for h, t in zip(hidden.split(_HEAD_ROWS), target.split(_HEAD_ROWS)):
+        for i, (h, t) in enumerate(zip(hidden.split(_HEAD_ROWS), target.split(_HEAD_ROWS))):
             logits = (h.to(weight.dtype) @ weight.T).float()
+            if likeliest is not None: likeliest[i*_HEAD_ROWS:][:len(t)] = logits.argmax(-1)
             log_z = logits.logsumexp(-1)
             nats.append(log_z - logits.gather(1, t[:, None])[:, 0])
             if not ctx.needs_input_grad[0]: continue
@@ -102,18 +104,21 @@ class FrozenHead(torch.autograd.Function):
         return torch.cat(nats)
     @staticmethod
     def backward(ctx, grad):
-        return grad[:, None].to(ctx.saved_tensors[0].dtype) * ctx.saved_tensors[0], None, None
+        return grad[:, None].to(ctx.saved_tensors[0].dtype) * ctx.saved_tensors[0], None, None, None
 
 @patch
 def nats(self:Reconstructor,
     hidden:Tensor, # Last hidden states; (n, dim)
     target:Tensor, # Tokens; long, (n,)
+    likeliest:Tensor|None=None, # Filled with the likeliest token of each; long, (n,)
 ) -> Tensor:       # Nats; float32, (n,)
     "What each target token costs"
     head = self.lm.get_output_embeddings()
     if head.weight.requires_grad or getattr(head, 'bias', None) is not None or len(target) == 0:
-        return F.cross_entropy(head(hidden).float(), target, reduction='none')
-    return FrozenHead.apply(hidden, head.weight, target)
+        logits = head(hidden).float()
+        if likeliest is not None: likeliest.copy_(logits.argmax(-1))
+        return F.cross_entropy(logits, target, reduction='none')
+    return FrozenHead.apply(hidden, head.weight, target, likeliest)
 
 # %% ../nbs/04_reconstructor.ipynb #343fda5a
 @patch
@@ -122,14 +127,18 @@ def forward(self:Reconstructor,
     token_mask:Tensor, # True on real tokens; bool, (batch, seq_len)
     kept_ids:Tensor,   # Kept tokens; long, (batch, n_kept), right-padded
     kept_mask:Tensor,  # True on real kept tokens; bool, (batch, n_kept)
-) -> tuple:            # token_bits, (batch, seq_len), 0 on padding; eos_bits, (batch,); both >= 0
+    likeliest:bool=False, # Also say which token would have been the likeliest in each place?
+) -> tuple:            # token_bits, (batch, seq_len), 0 on padding; eos_bits, (batch,); both >= 0; the likeliest tokens, long, (batch, seq_len)
     "Bits of every token of the text and of its end, given the kept tokens and the text before it"
     hidden, steps, real = self.hidden_states(input_ids, token_mask, kept_ids, kept_mask)
     target = F.pad(input_ids, (0, 1)).masked_fill(steps == token_mask.sum(-1, keepdim=True), self.eos_id)
-    nats = self.nats(hidden[real], target[real])
+    wanted = target[real]
+    best = torch.empty_like(wanted) if likeliest else None
+    nats = self.nats(hidden[real], wanted, best)
     bits = torch.zeros(real.shape, device=nats.device).masked_scatter(real, nats / math.log(2))
     ends = steps == token_mask.sum(-1, keepdim=True)
-    return bits.masked_fill(ends, 0.)[:, :-1], (bits * ends).sum(-1)
+    found = bits.masked_fill(ends, 0.)[:, :-1], (bits * ends).sum(-1)
+    return (*found, input_ids.masked_scatter(token_mask, target.masked_scatter(real, best)[:, :-1][token_mask])) if likeliest else found
 
 @patch
 def hidden_states(self:Reconstructor, input_ids, token_mask, kept_ids, kept_mask):

@@ -37,9 +37,12 @@ def information_theoretic_reward(
     distortion:Tensor, # bits/token, (...)
     keep_rate:Tensor,  # Kept share, (...)
     rate_weight:float, # lambda: bits/token that a keep rate of 1 costs
-) -> Tensor:           # -J, bits/token, <= 0, (...)
-    "Negative rate-distortion objective"
-    return -(distortion + rate_weight * keep_rate)
+    similarity:Tensor|None=None,   # Cosine of the original and what is restored, (...)
+    similarity_weight:float=0.,    # mu: bits/token that a cosine of 1 is worth
+) -> Tensor:           # -J, bits/token, (...)
+    "Negative rate-distortion objective, with what the meaning is worth where it is measured"
+    reward = -(distortion + rate_weight * keep_rate)
+    return reward if similarity is None else reward + similarity_weight * similarity
 
 def simple_reward(
     distortion:Tensor,  # bits/token, (...)

@@ -57,15 +57,17 @@ def train(
 
 def _train(params, folder, first, progress):
     from tokcomp.pipeline import device_for, prepared, publish, train_neutral, train_policy, train_reconstructor
+    from tokcomp.similarity import SentenceEncoder
     if first: write_params(params, folder/'params.yaml')
     corpus, tokenizer, counts = prepared(params)
     device = device_for(params)
     trainer = train_reconstructor(params, corpus, tokenizer, counts, device, progress=progress)
     if params.neutral_steps: train_neutral(params, corpus, tokenizer, counts, device, progress=progress)
+    similarity = SentenceEncoder(params.similarity_model, device.kind).similarity if params.similarity_model else None
     for seed in range(params.seed, params.seed + params.n_seeds):
-        trainer = train_policy(params, corpus, tokenizer, counts, device, seed, progress=progress)
+        trainer = train_policy(params, corpus, tokenizer, counts, device, seed, progress=progress, similarity=similarity)
     trainer.accelerator.end_training()      # the others may go; what is left is the first one's
-    if first: publish(params, corpus, tokenizer, device)    # the train notebook's weights predict similarity too
+    if first: publish(params, corpus, tokenizer, device, similarity)
     return folder
 
 # %% ../nbs/08k_train.ipynb #f1aca750

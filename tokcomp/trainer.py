@@ -55,7 +55,7 @@ RESUME_KEYS = {
     'reconstructor': (*_COMMON, 'reconstructor_lr', 'retokenize_share'),
     'warm_start': (*_COMMON, *_MASKS, 'policy_lr'),
     'joint': (*_COMMON, *_MASKS, 'joint_reconstructor_lr', 'joint_policy_lr', 'retokenize_share', 'joint_mix_share',
-              'reward', 'rate_weight', 'importance_weighting', 'credit', 'credit_window', 'normalize_advantage',
+              'reward', 'rate_weight', 'importance_weighting', 'similarity_weight', 'credit', 'credit_window', 'normalize_advantage',
               'policy_updates', 'clip_ratio', 'entropy_bonus', 'temperature', 'temperature_end', 'temperature_schedule')}
 
 class NonFiniteError(RuntimeError):
@@ -91,22 +91,25 @@ class Trainer:
         callbacks:tuple=(),           # Called with (trainer, metrics) at every logged step; observe only
         progress:bool=True,           # Show a progress bar?
         config:dict|None=None,        # Extra facts that a checkpoint must share, such as the data's fingerprint
+        similarity=None,              # Cosines of lists of original and other texts; `similarity_weight` needs it
     ):
         missing = [o for o in phases if o not in PHASES]
         if missing: raise ValueError(f"phases are {PHASES}, got {missing}")
         if policy is None and set(phases) != {'reconstructor'}:
             raise ValueError(f"phases {phases} train a policy, and there is none")
+        if 'joint' in phases and params.similarity_weight and similarity is None:
+            raise ValueError("similarity_weight rewards similarity, and there is nothing to measure it with: give `similarity`")
         self.params, self.blocks, self.tokenizer, self.phases = params, blocks, tokenizer, tuple(phases)
         self.device, self.folder, self.seed = device, Path(folder), seed
         self.accelerator = Accelerator(cpu=device.kind == 'cpu')
         check_processes(params, self.accelerator.num_processes)
         self.on = self.accelerator.device
         self.reconstructor, self.policy = reconstructor.to(self.on), policy and policy.to(self.on)
-        self.counts = counts.to(self.on)
+        self.counts, self.similarity = counts.to(self.on), similarity
         self.stop, self.callbacks, self.progress = StopRequest(), callbacks, progress and self.accelerator.is_main_process
         self.micro_batch_size = params.micro_batch_size
         self.steps = {name: n for name, n in phase_steps(params).items() if name in self.phases}
-        self.config = {**(config or {}), 'phases': list(phases), 'seed': seed, 'steps': self.steps,
+        self.config = {**(config or {}), 'phases': list(phases), 'seed': seed, 'steps': self.steps, 'similarity_model': params.similarity_model if params.similarity_weight else None,
                        'params': {name: getattr(params, name) for o in phases for name in RESUME_KEYS[o]},
                        'vocab_size': len(counts), 'policy': policy and asdict(policy.cfg),
                        'reconstructor': {n: list(p.shape) for n, p in self._trainable(reconstructor).items()}}
@@ -216,6 +219,7 @@ def trimmed(self:Trainer, rows:Tensor, ids:Tensor, mask:Tensor, *kept) -> tuple:
 def score_masks(self:Trainer,
     batch:Batch,       # Texts
     keep_masks:Tensor, # Masks to score; bool, (n_masks, batch, seq_len)
+    guesses:Tensor|None=None, # Filled with the texts, the likeliest tokens in the place of dropped ones; long, same shape
 ) -> Tensor:           # token_bits, no gradient; float, (n_masks, batch, seq_len)
     "What every token costs under every mask"
     n_masks = len(keep_masks)
@@ -223,12 +227,26 @@ def score_masks(self:Trainer,
     kept = pack_kept(ids, keep_masks.flatten(0, 1) & mask)
     def score(rows):
         with torch.no_grad(), self.device.autocast():
-            return self.reconstructor(*self.trimmed(rows, ids, mask, *kept))[0]
+            return self.reconstructor(*self.trimmed(rows, ids, mask, *kept), *[True]*(guesses is not None))
     lengths = mask.sum(-1) + kept[1].sum(-1)
     self.pairs += int(lengths.sum())
-    bits = torch.zeros(ids.shape, device=self.on)
-    for rows, result in self.by_micro_batch(score, lengths): bits[rows, :result.shape[1]] = result
+    bits, likeliest = torch.zeros(ids.shape, device=self.on), ids.clone()
+    for rows, result in self.by_micro_batch(score, lengths):
+        bits[rows, :result[0].shape[1]] = result[0]
+        if guesses is not None: likeliest[rows, :result[2].shape[1]] = result[2]
+    if guesses is not None: guesses.copy_(torch.where(keep_masks, batch.input_ids, likeliest.view_as(keep_masks)))
     return bits.view_as(keep_masks)
+
+@patch
+def similarities(self:Trainer,
+    batch:Batch,    # Texts
+    guesses:Tensor, # From `score_masks`; long, (n_masks, batch, seq_len)
+) -> Tensor:        # Cosines; float, (n_masks, batch)
+    "How alike each text and what is guessed of it are"
+    def strings(ids): return self.tokenizer.batch_decode([o[m].tolist() for o, m in zip(ids, batch.token_mask)], skip_special_tokens=True)
+    originals, others = strings(batch.input_ids), [o for ids in guesses for o in strings(ids)]
+    with self.device.autocast(): found = self.similarity(originals*len(guesses), others)
+    return torch.as_tensor(found, dtype=torch.float32, device=self.on).view(guesses.shape[:2])
 
 # %% ../nbs/08_trainer.ipynb #24d0148e
 _OVERFLOWS = 20  # steps in a row that fp16 may overflow: 2^16 falls to 2^-4 by then
@@ -371,7 +389,7 @@ def warm_start_step(self:Trainer) -> dict:
 
 # %% ../nbs/08_trainer.ipynb #7c99de28
 @patch
-def reward_of(self:Trainer, batch:Batch, proposal:Proposal, bits:Tensor) -> tuple:
+def reward_of(self:Trainer, batch:Batch, proposal:Proposal, bits:Tensor, similarity:Tensor|None=None) -> tuple:
     "Reward of each mask, (n_masks, batch), and the advantage of each decision"
     p, keep_rate = self.params, proposal.masks.sum(-1) / batch.token_mask.sum(-1)
     weights = None
@@ -379,7 +397,7 @@ def reward_of(self:Trainer, batch:Batch, proposal:Proposal, bits:Tensor) -> tupl
         weights = importance_weights(batch.input_ids, batch.token_mask, self.counts, p.importance_weighting)
     distortion = weighted_distortion(bits, batch.token_mask, weights)
     if p.reward == 'simple': reward = simple_reward(distortion, keep_rate, self.temperature)
-    else: reward = information_theoretic_reward(distortion, keep_rate, p.rate_weight)
+    else: reward = information_theoretic_reward(distortion, keep_rate, p.rate_weight, similarity, p.similarity_weight)
     bonus = -p.entropy_bonus * proposal.log_prob.sum(-1) / (batch.sizes > 0).sum(-1)
     advantage = leave_one_out(reward + bonus)[..., None]                          # (n_masks, batch, 1)
     if p.credit == 'token':
@@ -414,12 +432,14 @@ def joint_step(self:Trainer) -> dict:
     p = self.params
     batch = self.train_batch(p.texts_per_step, p.masks_per_text)
     proposal = self.propose(batch)
-    bits = self.score_masks(batch, proposal.masks)
+    guesses = torch.empty(proposal.masks.shape, dtype=torch.long, device=self.on) if p.similarity_weight else None
+    bits = self.score_masks(batch, proposal.masks, guesses)
+    similarity = None if guesses is None else self.similarities(batch, guesses)
     nats = self.mean_over_texts(weighted_distortion(bits, batch.token_mask).mean(0)) * math.log(2)
     if math.isfinite(nats): self.state.running_nats += .05 * (nats - self.state.running_nats)
     self.temperature = temperature_at(p.temperature_schedule, p.temperature, p.temperature_end,
                                       self.state.step / max(1, self.steps['joint']), self.state.running_nats)
-    reward, advantage = self.reward_of(batch, proposal, bits)
+    reward, advantage = self.reward_of(batch, proposal, bits, similarity)
     outside = batch.choices[:, 2] < p.joint_mix_share
     trained_on = torch.where(outside[:, None], self.outside_masks(batch, proposal.k)[0], proposal.masks[0])
     fitted = self.reconstructor_update(batch, trained_on)
@@ -430,7 +450,8 @@ def joint_step(self:Trainer) -> dict:
                 reward=self.mean_over_texts(reward.mean(0)), reward_std=self.mean_over_texts(reward.std(0)),
                 entropy=self.mean_over_texts(entropy.mean(0)), policy_loss=loss, policy_grad_norm=norm,
                 loss=fitted['loss'], reconstructor_grad_norm=fitted['reconstructor_grad_norm'],
-                **({'temperature': self.temperature} if p.reward == 'simple' else {}))
+                **({'temperature': self.temperature} if p.reward == 'simple' else {}),
+                **({} if similarity is None else {'similarity': self.mean_over_texts(similarity.mean(0))}))
 
 # %% ../nbs/08_trainer.ipynb #5aabadf7
 @patch
@@ -450,12 +471,16 @@ def validate(self:Trainer) -> dict:
                                                BaselineResources(counts=self.counts), batch.uniform[0])
                 scores = pool_units(scores, batch.sizes, batch.token_mask)
                 masks.append(top_k_mask(scores, batch.sizes, keep_counts(batch.token_mask, rates)))
-    pairs = self.pairs
-    bits = self.score_masks(batch, torch.stack(masks))
+    pairs, masks = self.pairs, torch.stack(masks)
+    rewarded = self.state.phase == 'joint' and self.params.similarity_weight
+    guesses = torch.empty(masks.shape, dtype=torch.long, device=self.on) if rewarded else None
+    bits = self.score_masks(batch, masks, guesses)
     self.pairs = pairs                                     # tokens/s counts training alone
     mean = (bits.sum((1, 2)) / batch.token_mask.sum()).view(len(methods), len(keep_rates))
     out = dict(zip(methods, mean.mean(1).tolist()))
     if .5 in keep_rates: out['val_frequency_half'] = mean[1, keep_rates.index(.5)].item()
+    if rewarded:
+        _, out['val_similarity_frequency'], out['val_similarity'] = self.similarities(batch, guesses).mean(1).view(mean.shape).mean(1).tolist()
     return {'val_distortion': out['val_frequency'], **out}
 
 # %% ../nbs/08_trainer.ipynb #42f4454a
