@@ -4,9 +4,9 @@
 
 # %% auto #0
 __all__ = ['RESTORED', 'SIGNIFICANT', 'STYLES', 'EXAMPLE_CSS', 'spread_rows', 'TestBlocks', 'unseen_blocks', 'method_masks',
-           'fit_resources', 'score_blocks', 'lm_surprisal', 'restore_rows', 'restore_blocks', 'fit_mixtures',
-           'restored_measures', 'retained', 'block_utility', 'evaluate_seed', 'document_means', 'summarize',
-           'comparable', 'compare', 'write_json', 'decide', 'decided', 'style_of', 'offsets', 'plot_rate',
+           'fit_resources', 'score_blocks', 'lm_surprisal', 'restore_rows', 'is_restored', 'restore_blocks',
+           'fit_mixtures', 'restored_measures', 'retained', 'block_utility', 'evaluate_seed', 'document_means',
+           'summarize', 'comparable', 'compare', 'write_json', 'decide', 'decided', 'style_of', 'offsets', 'plot_rate',
            'plot_curves', 'scaling_law', 'plot_scaling', 'text_runs', 'example_html']
 
 # %% ../nbs/12_evaluation.ipynb #9b26cfe4
@@ -164,6 +164,13 @@ def restore_rows(
         for row, ids in zip(rows.tolist(), out): restored[row] = ids
     return restored
 
+def is_restored(
+    method:str, # Of eval_methods, or a peer
+    params,     # restore_methods, eval_methods
+) -> bool:
+    "Whether a method's texts are restored: `restore_methods` speaks of eval_methods, peers always are"
+    return params.restore_methods is None or method in params.restore_methods or method not in params.eval_methods
+
 def restore_blocks(
     reconstructor:Reconstructor, # Restores
     blocks:TestBlocks,           # Texts
@@ -247,9 +254,10 @@ def evaluate_seed(
     frames, restored = [], {}
     pairs = [(m, r) for m in params.eval_methods for r in params.eval_keep_rates]
     surprisal = lm_surprisal(reconstructor, blocks, params.micro_batch_size) if any(o.startswith('lm_surprisal') for o in params.eval_methods) else None
-    n, originals = min(params.restore_blocks, len(blocks)), blocks.rows()
+    originals = blocks.rows()
     texts = blocks.texts(originals)
     for method, rate in tqdm(pairs, desc=f'seed {seed}', disable=not progress):
+        n = min(params.restore_blocks, len(blocks)) if is_restored(method, params) else 0
         mask = method_masks(method, blocks, rate, policy, resources, seed, surprisal)
         bits = score_blocks(judge or reconstructor, blocks, mask, params.micro_batch_size).sum(-1).cpu().numpy()
         compressed = blocks.texts(blocks.rows(mask))

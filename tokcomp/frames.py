@@ -71,7 +71,7 @@ def read_frame(
 
 # %% ../nbs/12d_frames.ipynb #2becac5e
 #: Parameters that a frame depends on, beside the method
-READ = ('eval_keep_rates', 'restore_blocks', 'max_insertions', 'insertion_penalty', 'micro_batch_size', 'mask_unit', 'similarity_model',
+READ = ('eval_keep_rates', 'restore_blocks', 'restore_methods', 'max_insertions', 'insertion_penalty', 'micro_batch_size', 'mask_unit', 'similarity_model',
         'utility_model', 'utility_blocks', 'n_validation_blocks')
 
 def frame_key(

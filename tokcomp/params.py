@@ -215,6 +215,9 @@ class EvalParams(_Group):
         ge=0, le=_MANY, description="Contexts that it reads per method and rate")
     restore_blocks: int = Field(
         ge=0, le=_MANY, description="Blocks restored to text per method and rate")
+    restore_methods: Annotated[list[Method], AfterValidator(distinct)] | None = Field(
+        description="Methods of eval_methods whose texts are restored; null is all",
+        json_schema_extra={"expected": "null, or a list of different names out of " + ", ".join(typing.get_args(Method))})
     unseen_restore_blocks: int = Field(
         ge=0, le=_MANY, description="The same of each text of eval_corpora")
     max_insertions: int = Field(

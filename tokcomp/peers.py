@@ -20,7 +20,7 @@ from tqdm.auto import tqdm
 from transformers.models.auto.modeling_auto import MODEL_FOR_CAUSAL_LM_MAPPING_NAMES
 from .compressor import Compressor
 from .draft import BudgetError
-from .evaluation import RESTORED, TestBlocks, restore_rows, restored_measures, retained, write_json
+from .evaluation import RESTORED, TestBlocks, is_restored, restore_rows, restored_measures, retained, write_json
 from .frames import package_hash
 from .models import model_folder
 from .pydocs import cache_folder
@@ -256,7 +256,7 @@ def evaluate_strings(
     reconstructor:Reconstructor, # The judge, and restores
     blocks:TestBlocks,           # Originals
     strings:dict,                # (method, asked keep rate) -> compressed texts, one a block
-    params,                      # micro_batch_size, restore_blocks, max_insertions, insertion_penalty
+    params,                      # micro_batch_size, restore_blocks, restore_methods, eval_methods, max_insertions, insertion_penalty
     seed:int,                    # As in `evaluate_seed`
     encoder=None,                # For the cosine; None measures none
     utility:tuple|None=None,     # From `block_utility`; None measures none
@@ -264,8 +264,9 @@ def evaluate_strings(
 ) -> tuple:                      # DataFrame by block, as from `evaluate_seed`; {(method, keep_rate): restored ids}
     "What compressed texts cost and what comes back, read from their strings"
     frames, restored, originals = [], {}, blocks.rows()
-    texts, n = blocks.texts(originals), min(params.restore_blocks, len(blocks))
+    texts = blocks.texts(originals)
     for (method, rate), compressed in tqdm(strings.items(), desc='strings', disable=not progress):
+        n = min(params.restore_blocks, len(blocks)) if is_restored(method, params) else 0
         kept = encode_text(blocks.tokenizer, compressed)
         counts = torch.tensor([len(o) for o in kept])
         kept_ids = torch.nn.utils.rnn.pad_sequence([torch.tensor(o or [0]) for o in kept], True).to(blocks.input_ids.device)
