@@ -83,6 +83,34 @@ def test_a_run_goes_on_from_the_policy_of_another(integration, tmp_path):
     assert "earlier run 1" in (tmp_path / "integration/train.html").read_text()
 
 
+def test_similarity_is_rewarded(tmp_path):
+    import torch
+    from transformers import BertConfig, BertModel, BertTokenizerFast
+    encoder = tmp_path / "encoder"                        # random weights: nothing is fetched
+    encoder.mkdir()
+    (encoder / "vocab.txt").write_text("\n".join(["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", *"abcdefghijklmnopqrstuvwxyz",
+                                                  *(f"##{o}" for o in "abcdefghijklmnopqrstuvwxyz")]))
+    torch.manual_seed(0)
+    BertModel(BertConfig(vocab_size=57, hidden_size=16, num_hidden_layers=1, num_attention_heads=2, intermediate_size=32)).save_pretrained(encoder)
+    BertTokenizerFast(vocab_file=str(encoder / "vocab.txt")).save_pretrained(encoder)
+    asked = {"similarity_weight": 5, "similarity_model": encoder}
+    shell, notebook = (ROOT / f"runs/test-{os.getpid()}-{o}" for o in ("shell", "notebook"))
+    done = run("-m", "tokcomp.train", "-f", "integration", "--n_seeds", 1, "--output_dir", shell.relative_to(ROOT),
+               *(o for k, v in asked.items() for o in (f"--{k}", v)))
+    assert done.returncode == 0, done.stderr[-3000:]
+    done = report("integration", tmp_path, f"output_dir={notebook.relative_to(ROOT)}", "n_seeds=1", *(f"{k}={v}" for k, v in asked.items()))
+    assert done.returncode == 0, done.stderr[-3000:]
+    assert "cosine, policy" in (tmp_path / "integration/train.html").read_text()
+    logs = [(o / "seed-0/metrics.jsonl").read_text().splitlines() for o in (shell, notebook)]
+    for lines in logs:
+        last = json.loads(lines[-1])
+        assert last["similarity"] and last["val_similarity"] and last["val_similarity_frequency"]
+        assert not any("similarity" in o for o in lines if '"warm_start"' in o)
+    same = [[{k: v for k, v in json.loads(o).items() if k != "tokens_per_second"} for o in lines] for lines in logs]
+    assert same[0] == same[1]                             # from a shell and in the notebook
+    assert "similarity_error" in json.loads((shell / "trained/card.json").read_text())["trained"]["calibration"]
+
+
 def test_papermill_by_itself(tmp_path):
     done = run("-m", "papermill", "nbs/runs/train.ipynb", tmp_path / "out.ipynb", "-f", "params/base.yaml",
                "-f", "params/integration.yaml", "-p", "batch_size", "4",

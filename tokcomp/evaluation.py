@@ -4,7 +4,7 @@
 
 # %% auto #0
 __all__ = ['RESTORED', 'SIGNIFICANT', 'STYLES', 'EXAMPLE_CSS', 'spread_rows', 'TestBlocks', 'unseen_blocks', 'method_masks',
-           'fit_resources', 'score_blocks', 'lm_surprisal', 'restore_rows', 'is_restored', 'restore_blocks',
+           'fit_resources', 'score_blocks', 'lm_surprisal', 'restore_rows', 'n_restored', 'restore_blocks',
            'fit_mixtures', 'restored_measures', 'retained', 'block_utility', 'evaluate_seed', 'document_means',
            'summarize', 'comparable', 'compare', 'write_json', 'decide', 'decided', 'style_of', 'offsets', 'plot_rate',
            'plot_curves', 'scaling_law', 'plot_scaling', 'text_runs', 'example_html']
@@ -164,12 +164,14 @@ def restore_rows(
         for row, ids in zip(rows.tolist(), out): restored[row] = ids
     return restored
 
-def is_restored(
-    method:str, # Of eval_methods, or a peer
-    params,     # restore_methods, eval_methods
-) -> bool:
-    "Whether a method's texts are restored: `restore_methods` speaks of eval_methods, peers always are"
-    return params.restore_methods is None or method in params.restore_methods or method not in params.eval_methods
+def n_restored(
+    method:str,        # Of eval_methods, or a peer
+    blocks:TestBlocks, # Texts
+    params,            # restore_blocks, restore_methods, eval_methods
+) -> int:
+    "How many of a method's texts are restored, the first ones: `restore_methods` speaks of eval_methods, peers always are"
+    if params.restore_methods is not None and method in params.eval_methods and method not in params.restore_methods: return 0
+    return min(params.restore_blocks, len(blocks))
 
 def restore_blocks(
     reconstructor:Reconstructor, # Restores
@@ -257,7 +259,7 @@ def evaluate_seed(
     originals = blocks.rows()
     texts = blocks.texts(originals)
     for method, rate in tqdm(pairs, desc=f'seed {seed}', disable=not progress):
-        n = min(params.restore_blocks, len(blocks)) if is_restored(method, params) else 0
+        n = n_restored(method, blocks, params)
         mask = method_masks(method, blocks, rate, policy, resources, seed, surprisal)
         bits = score_blocks(judge or reconstructor, blocks, mask, params.micro_batch_size).sum(-1).cpu().numpy()
         compressed = blocks.texts(blocks.rows(mask))

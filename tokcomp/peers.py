@@ -20,7 +20,7 @@ from tqdm.auto import tqdm
 from transformers.models.auto.modeling_auto import MODEL_FOR_CAUSAL_LM_MAPPING_NAMES
 from .compressor import Compressor
 from .draft import BudgetError
-from .evaluation import RESTORED, TestBlocks, is_restored, restore_rows, restored_measures, retained, write_json
+from .evaluation import RESTORED, TestBlocks, n_restored, restore_rows, restored_measures, retained, write_json
 from .frames import package_hash
 from .models import model_folder
 from .pydocs import cache_folder
@@ -266,7 +266,7 @@ def evaluate_strings(
     frames, restored, originals = [], {}, blocks.rows()
     texts = blocks.texts(originals)
     for (method, rate), compressed in tqdm(strings.items(), desc='strings', disable=not progress):
-        n = min(params.restore_blocks, len(blocks)) if is_restored(method, params) else 0
+        n = n_restored(method, blocks, params)
         kept = encode_text(blocks.tokenizer, compressed)
         counts = torch.tensor([len(o) for o in kept])
         kept_ids = torch.nn.utils.rnn.pad_sequence([torch.tensor(o or [0]) for o in kept], True).to(blocks.input_ids.device)

@@ -138,7 +138,7 @@ def forward(self:Reconstructor,
     bits = torch.zeros(real.shape, device=nats.device).masked_scatter(real, nats / math.log(2))
     ends = steps == token_mask.sum(-1, keepdim=True)
     found = bits.masked_fill(ends, 0.)[:, :-1], (bits * ends).sum(-1)
-    return (*found, input_ids.masked_scatter(token_mask, target.masked_scatter(real, best)[:, :-1][token_mask])) if likeliest else found
+    return (*found, torch.where(token_mask, target.masked_scatter(real, best)[:, :-1], input_ids)) if likeliest else found
 
 @patch
 def hidden_states(self:Reconstructor, input_ids, token_mask, kept_ids, kept_mask):

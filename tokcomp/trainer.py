@@ -109,7 +109,8 @@ class Trainer:
         self.stop, self.callbacks, self.progress = StopRequest(), callbacks, progress and self.accelerator.is_main_process
         self.micro_batch_size = params.micro_batch_size
         self.steps = {name: n for name, n in phase_steps(params).items() if name in self.phases}
-        self.config = {**(config or {}), 'phases': list(phases), 'seed': seed, 'steps': self.steps, 'similarity_model': params.similarity_model if params.similarity_weight else None,
+        self.config = {**(config or {}), 'phases': list(phases), 'seed': seed, 'steps': self.steps,
+                       'similarity_model': params.similarity_model if params.similarity_weight else None,
                        'params': {name: getattr(params, name) for o in phases for name in RESUME_KEYS[o]},
                        'vocab_size': len(counts), 'policy': policy and asdict(policy.cfg),
                        'reconstructor': {n: list(p.shape) for n, p in self._trainable(reconstructor).items()}}
@@ -215,6 +216,7 @@ def trimmed(self:Trainer, rows:Tensor, ids:Tensor, mask:Tensor, *kept) -> tuple:
     return (ids[rows, :width], mask[rows, :width], *(o[rows, :int(kept[1][rows].sum(-1).max().clamp(min=1))]
                                                       for o in kept))
 
+# %% ../nbs/08_trainer.ipynb #4c8f4382
 @patch
 def score_masks(self:Trainer,
     batch:Batch,       # Texts
