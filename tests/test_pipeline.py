@@ -74,11 +74,15 @@ def test_a_run_goes_on_from_the_policy_of_another(integration, tmp_path):
     (tmp_path / "README.txt").write_text((ROOT / "README.md").read_text(encoding="utf-8"), encoding="utf-8")
     done = report("integration", tmp_path, f"output_dir=runs/test-{os.getpid()}-onward", "start_policy=true", "reconstructor_steps=0",
                   f"start_from=runs/test-{os.getpid()}-integration/trained", "policy_steps=0", f"eval_corpora=[{tmp_path / 'README.txt'}]",
-                  "unseen_restore_blocks=2", "neutral_steps=2")
+                  "unseen_restore_blocks=2", "neutral_steps=2", "full_seeds=1")
     assert done.returncode == 0, done.stderr[-3000:]
     others = json.loads((tmp_path / "integration/others.json").read_text())
     assert {o["n_restored"] for o in others["README"]["records"]} == {2}
     assert {o["n_restored"] for o in others["test split, neutral judge"]["records"]} == {0}
+    assert {o["seed"] for o in others["README"]["records"]} == {0}
+    assert {o["seed"] for o in others["test split, neutral judge"]["records"]} == {0, 1}
+    results = json.loads((tmp_path / "integration/results.json").read_text())
+    assert {(o["seed"], o["n_restored"]) for o in results} == {(0, 2), (1, 0)}
     assert others["README"]["compression"] == []          # no cosine was asked for
     assert "earlier run 1" in (tmp_path / "integration/train.html").read_text()
 

@@ -220,6 +220,8 @@ class EvalParams(_Group):
         json_schema_extra={"expected": "null, or a list of different names out of " + ", ".join(typing.get_args(Method))})
     unseen_restore_blocks: int = Field(
         ge=0, le=_MANY, description="The same of each text of eval_corpora")
+    full_seeds: Annotated[int, Field(ge=1, le=_MANY)] | None = Field(
+        description="Seeds, the first ones, whose texts are restored and that eval_corpora are scored with; null is all")
     max_insertions: int = Field(
         ge=0, le=8192, description="Tokens put back between two kept ones, at most")
     insertion_penalty: float = Field(

@@ -32,7 +32,7 @@ class SentenceEncoder:
         _check_pairs(originals, others)
         if not originals: return np.zeros(0)
         distinct = sorted({*originals, *others})
-        vectors = self.model.encode(distinct, normalize_embeddings=True, show_progress_bar=False, convert_to_numpy=True)
+        vectors = self.model.encode(distinct, batch_size=32 if self.model.device.type == 'cpu' else 512, normalize_embeddings=True, show_progress_bar=False, convert_to_numpy=True)
         of = dict(zip(distinct, vectors.astype(np.float64)))
         return np.array([of[a] @ of[b] if a.strip() and b.strip() else 0. for a, b in zip(originals, others)])
 

@@ -14,6 +14,13 @@ from .reconstructor import Reconstructor
 from .trainer import Trainer
 
 # %% ../nbs/12a_throughput.ipynb #100fa317
+def _seconds(fn, device):
+    "How long a call takes, what it started on a GPU included"
+    start = time.perf_counter()
+    fn()
+    if device.kind == 'cuda': torch.cuda.synchronize()
+    return time.perf_counter() - start
+
 def scoring_throughput(
     reconstructor:Reconstructor, # Model
     blocks:TestBlocks,           # Texts
@@ -27,14 +34,11 @@ def scoring_throughput(
     keep = top_k_mask(blocks.uniform(0)[:rows], mask.long(), k)
     length = int((mask.sum(-1) + k).max()) + 2
     bare = torch.randint(2, reconstructor.lm.config.vocab_size, (len(ids), length), device=ids.device)
-    def timed(fn):
-        start = time.perf_counter()
+    def forward(fn):
         with torch.no_grad(), blocks.device.autocast(): fn()
-        if blocks.device.kind == 'cuda': torch.cuda.synchronize()
-        return time.perf_counter() - start
     passes = dict(ours=lambda: reconstructor.score(ids, mask, keep),
                   bare=lambda: reconstructor.lm(input_ids=bare, use_cache=False).logits)
-    times = {name: [timed(fn) for _ in range(rounds + 1)][1:] for name, fn in passes.items()}
+    times = {name: [_seconds(lambda: forward(fn), blocks.device) for _ in range(rounds + 1)][1:] for name, fn in passes.items()}
     ratios = [b / o for o, b in zip(times['ours'], times['bare'])]
     return dict(tokens_per_second=len(ids)*length/np.median(times['ours']),
                 bare_tokens_per_second=len(ids)*length/np.median(times['bare']), ratio=float(np.median(ratios)))
@@ -62,10 +66,8 @@ def joint_throughput(
         trainer.state.step = turn
         batch = trainer.train_batch(p.texts_per_step, p.masks_per_text)
         lengths = batch.token_mask.sum(-1) + trainer.draw_counts(batch)[1] + 2
-        start = time.perf_counter(); trainer.joint_step(); ours.append(time.perf_counter() - start)
-        start = time.perf_counter()
-        _bare_pass(trainer, lengths.repeat(p.masks_per_text), False); _bare_pass(trainer, lengths, True)
-        bare.append(time.perf_counter() - start)
+        ours.append(_seconds(trainer.joint_step, trainer.device))
+        bare.append(_seconds(lambda: (_bare_pass(trainer, lengths.repeat(p.masks_per_text), False), _bare_pass(trainer, lengths, True)), trainer.device))
         if turn: n += int(lengths.sum()) * (p.masks_per_text + 1)
     trainer.state.phase, trainer.state.step, trainer.state.tokens = state
     trainer.pairs = 0

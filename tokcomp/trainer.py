@@ -245,7 +245,7 @@ def similarities(self:Trainer,
     guesses:Tensor, # From `score_masks`; long, (n_masks, batch, seq_len)
 ) -> Tensor:        # Cosines; float, (n_masks, batch)
     "How alike each text and what is guessed of it are"
-    def strings(ids): return self.tokenizer.batch_decode([o[m].tolist() for o, m in zip(ids, batch.token_mask)], skip_special_tokens=True)
+    def strings(ids): return self.tokenizer.batch_decode([o[m].tolist() for o, m in zip(ids.cpu(), batch.token_mask.cpu())], skip_special_tokens=True)
     originals, others = strings(batch.input_ids), [o for ids in guesses for o in strings(ids)]
     with self.device.autocast(): found = self.similarity(originals*len(guesses), others)
     return torch.as_tensor(found, dtype=torch.float32, device=self.on).view(guesses.shape[:2])
