@@ -100,7 +100,7 @@ def test_half_precision_learns(trainer, profile):
 def test_micro_batches_equal_one_batch_when_memory_runs_out(trainer):
     whole = dict(batch_size=256, joint_batch_size=256, micro_batch_size=256)
     torch.cuda.empty_cache(); torch.cuda.reset_peak_memory_stats()
-    start, free = torch.cuda.memory_allocated(), weights(trainer("free", **whole).fit())
+    start, free = torch.cuda.memory_allocated(), trainer("free", **whole).fit()
     need = torch.cuda.max_memory_allocated() - start      # what is reserved besides is given back before memory runs out
     torch.cuda.empty_cache()
     total = torch.cuda.get_device_properties(0).total_memory
@@ -108,7 +108,8 @@ def test_micro_batches_equal_one_batch_when_memory_runs_out(trainer):
     try: done = trainer("limited", **whole).fit()
     finally: torch.cuda.set_per_process_memory_fraction(1.)
     assert done.micro_batch_size < 256
-    assert furthest(free, weights(done)) < 1e-3
+    # not by weights: Adam moves one whose gradient is zero (a key's bias) by the sign of its rounding error
+    for a, b in zip(read_logs(free.folder), read_logs(done.folder), strict=True): assert a["distortion"] == pytest.approx(b["distortion"], rel=1e-3)
 
 
 def test_a_row_that_does_not_fit_is_named():
