@@ -12,7 +12,7 @@ help: ## list the targets
 	@grep -E '^[a-z-]+:.*## ' Makefile | sort | while IFS= read -r line; do \
 	  printf '  make %-16s %s\n' "$${line%%:*}" "$${line#*## }"; done
 	@echo
-	@echo '  make report PROFILE=cuda LAYERS=sample P="batch_size=4 max_steps=3"'
+	@echo '  make report PROFILE=cuda LAYERS=sample P="batch_size=16 max_steps=3"'
 
 setup: ## make .venv with the pinned packages (also: ./setup.sh)
 	@./setup.sh
@@ -82,7 +82,7 @@ export: setup ## write the package from the notebooks
 	@$(BIN)/nbdev_export
 
 # a code cell becomes a fence without a language: named here, so that it is shown as Python
-readme: setup ## write README.md from nbs/index.ipynb and reports/nano/results.json
+readme: setup ## write README.md from nbs/index.ipynb, the committed reports and the cards of the weights
 	@$(BIN)/python -m nbconvert --log-level=WARN --to markdown --execute --output-dir . --output README \
 	  --TagRemovePreprocessor.enabled=True --TagRemovePreprocessor.remove_input_tags=hide_input \
 	  --RegexRemovePreprocessor.patterns='#\s*\|\s*(hide|default_exp)' nbs/index.ipynb
@@ -95,7 +95,7 @@ clean-notebooks: setup ## strip outputs and incidental metadata from the noteboo
 	@$(BIN)/python -m nbconvert --log-level=WARN --clear-output nbs/*.ipynb $(wildcard nbs/runs/*.ipynb)
 	@$(BIN)/nbdev_clean
 
-check-clean: setup ## fail where export, clean-notebooks or readme would change a file
+check-clean: setup ## export, clean and write README.md; fail if that changed a file
 	@.ci/check-clean
 
 hooks: setup ## install a git hook that runs check-clean before each commit
