@@ -19,6 +19,10 @@ def module_of(notebook): # -> name of the module that it exports to, or None
     found = re.search(r'#\| default_exp (\w+)', notebook)
     return found and found[1]
 
+def html_links(source): # -> Markdown, with pictures and links in reports/ as HTML: those are no files of Sphinx's own
+    source = re.sub(r'!\[([^]]*)\]\((reports/[^)]*)\)', r'<img src="\2" alt="\1">', source)
+    return re.sub(r'\[`?([^]`]*)`?\]\((reports/[^)]*)\)', r'<a href="\2">\1</a>', source)
+
 def chapter(path, chapters): # -> the notebook as the site shows it
     "Directives and hidden cells out, names of notebooks as links"
     notebook = json.loads(path.read_text(encoding='utf-8'))
@@ -29,14 +33,15 @@ def chapter(path, chapters): # -> the notebook as the site shows it
         if cell['cell_type'] == 'code':
             if re.search(r'^#\| *(hide|default_exp)\b', source, re.M): continue
             tags = cell['metadata'].setdefault('tags', [])
-            if 'hide_input' in tags: tags.append('remove-input')
+            if 'hide_input' in tags:                           # it writes prose
+                tags.append('remove-input')
+                source = html_links(source)
             source = re.sub(r'^#\|.*\n?', '', source, flags=re.M)
         else:
             def link(found): return f'[{found[0]}]({up}{found[1]}.ipynb)' if found[1] in chapters else found[0]
             source = re.sub(r'`nbs/((?:runs/)?\w+)`', link, source)
             source = re.sub(r'\]\(#([^)]*)\)', lambda o: f'](#{o[1].lower()})', source)                            # a heading's anchor
-            source = re.sub(r'!\[([^]]*)\]\((reports/[^)]*)\)', r'<img src="\2" alt="\1">', source)              # no file of Sphinx's own
-            source = re.sub(r'\[`?([^]`]*)`?\]\((reports/[^)]*)\)', r'<a href="\2">\1</a>', source)
+            source = html_links(source)
             for name in ('LICENSE', 'CONTRIBUTING.md', 'CHANGELOG.md'): source = source.replace(f']({name})', f']({name.removesuffix(".md").lower()}.md)')
         if source.strip(): cells.append({**cell, 'source': source})
     if module: cells.append(dict(cell_type='markdown', metadata={}, id='api', source=f'---\nReference: [`tokcomp.{module}`]({up}api/{module}.md)'))
