@@ -38,8 +38,8 @@ report-scale: setup ## one process and two, and faults made on purpose: reports/
 peers: setup ## install the other compressor that reports compare with, in an environment of its own
 	@$(BIN)/python -m tokcomp.peers install
 
-ship: setup ## put a run's trained weights into the package: make ship PROFILE=cpu
-	@$(BIN)/python -c "import sys; from tokcomp.weights import ship; print(ship(*sys.argv[1:]))" runs/$(PROFILE)/trained $(PROFILE)
+ship: setup ## put a run's trained weights into the package: make ship PROFILE=cpu, or under a name of their own, WEIGHTS=mine
+	@$(BIN)/python -c "import sys; from tokcomp.weights import ship; print(ship(*sys.argv[1:]))" runs/$(PROFILE)/trained $(or $(WEIGHTS),$(PROFILE))
 
 check-reports: setup ## say which reports are older than the code
 	@$(BIN)/python -m tokcomp.reports --check

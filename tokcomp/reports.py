@@ -4,9 +4,10 @@
 
 # %% auto #0
 __all__ = ['PACKAGES', 'FINISHED', 'this_interpreter', 'check_tag', 'failing_cell', 'without_paths', 'without_widgets',
-           'sigterm_to_kernel', 'run_notebook', 'code_cells', 'source_hash', 'version', 'git_commit', 'peak_memory',
-           'make_manifest', 'collect', 'report_name', 'forget_finished', 'make_report', 'check_reports',
-           'read_manifest', 'compare_results', 'arguments', 'rerun', 'main']
+           'sigterm_to_kernel', 'run_notebook', 'code_cells', 'module_code', 'reached', 'source_hash',
+           'hash_of_manifest', 'version', 'git_commit', 'peak_memory', 'make_manifest', 'collect', 'report_name',
+           'forget_finished', 'make_report', 'check_reports', 'read_manifest', 'compare_results', 'arguments', 'rerun',
+           'main']
 
 # %% ../nbs/18_reports.ipynb #2e69ba99
 import argparse, hashlib, json, logging, os, platform, re, resource, shlex, shutil, signal
@@ -141,18 +142,53 @@ def code_cells(
     code = [''.join(c['source']) for c in cells if c['cell_type'] == 'code']
     return [o for o in code if not exported or re.match(r'#\s*\|\s*export', o)]
 
+def module_code(
+    root:Path,    # Repository's root
+) -> dict:        # Module -> its exported cells
+    "The code of the package, as the notebooks have it"
+    found = {}
+    for path in sorted((root/'nbs').glob('*.ipynb')):
+        name = re.search(r'#\s*\|\s*default_exp (\w+)', '\n'.join(code_cells(path, exported=False)))
+        if name: found[name[1]] = code_cells(path)
+    return found
+
+def reached(
+    code:list[str], # Of the run notebooks
+    modules:dict,   # From `module_code`
+) -> dict:          # The same of the modules that matter to it
+    "Modules that code names, by `tokcomp.name` or as a file, or that one of these names"
+    found, new = {}, code
+    while new:
+        names = {a or b for o in new for a, b in re.findall(r'\btokcomp\.(\w+)|\b(\w+)\.py\b', o)}
+        more = {o: modules[o] for o in sorted(names & modules.keys()) if o not in found}
+        found |= more
+        new = [o for cells in more.values() for o in cells]
+    return found
+
 def source_hash(
-    root:Path,           # Repository's root, with nbs/ and params/
-    notebooks:list[str], # Names of the run notebooks
-) -> str:                # sha256, 64 hexadecimal digits
+    root:Path,               # Repository's root, with nbs/ and params/
+    notebooks:list[str],     # Names of the run notebooks
+    asked:str='',            # The profile and the command: parameter files are named there
+    start_from:str|None=None, # Weights that ship, or a folder, which is left out
+) -> str:                    # sha256, 64 hexadecimal digits
     "A hash of all that a report's numbers depend on, but for data and versions"
-    parts = [[o.name, code_cells(o)] for o in sorted((root/'nbs').glob('*.ipynb'))]
-    parts = [o for o in parts if o[1]]
-    runs = [root/'nbs'/'runs'/f'{o}.ipynb' for o in sorted(notebooks)]
-    parts += [[o.name, code_cells(o, exported=False) if o.exists() else None] for o in runs]
-    parts += [[o.name, yaml.safe_load(o.read_text(encoding='utf-8'))]
-              for o in sorted((root/'params').glob('*.yaml'))]
+    runs = {o: root/'nbs'/'runs'/f'{o}.ipynb' for o in sorted(notebooks)}
+    runs = {k: code_cells(o, exported=False) if o.exists() else [] for k, o in runs.items()}
+    code = [o for cells in runs.values() for o in cells]
+    named = {'base', *re.findall(r'[\w-]+', asked), *re.findall(r'[\'"]([\w-]+)[\'"]', '\n'.join(code))}
+    layers = {o.stem: yaml.safe_load(o.read_text(encoding='utf-8')) for o in (root/'params').glob('*.yaml') if o.stem in named}
+    card = root/'tokcomp'/'trained'/str(start_from)/'card.json'
+    parts = [runs, reached(code, module_code(root)), layers, read_json(card)]
     return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
+
+def hash_of_manifest(
+    root:Path,     # Repository's root
+    manifest:dict, # Of a report
+) -> str:          # From `source_hash`
+    "What a report's source hash would be if it were made now"
+    return source_hash(root, list(manifest['seconds']), f"{manifest['profile']} {manifest['command']}",
+                       manifest['parameters'].get('start_from'))
+
 
 # %% ../nbs/18_reports.ipynb #24d9c488
 PACKAGES = ('torch transformers tokenizers datasets accelerate peft safetensors numpy scipy pandas '
@@ -192,7 +228,7 @@ def make_manifest(
     date = datetime.now(timezone.utc).isoformat('T', 'seconds')
     return dict(
         profile=params.profile, command=command, date=date, commit=git_commit(root),
-        source_hash=source_hash(root, list(seconds)),
+        source_hash=source_hash(root, list(seconds), f'{params.profile} {command}', params.start_from),
         seconds={k: round(v, 1) for k, v in seconds.items()}, peak_memory_gb=peak_memory(),
         python=platform.python_version(), processors=os.cpu_count(),
         platform=f'{platform.system()} {platform.machine()}',
@@ -290,7 +326,7 @@ def check_reports(
         try:
             manifest = read_json(path/'manifest.json')
             if manifest is None: state = 'no manifest: not a whole report'
-            elif manifest['source_hash'] == source_hash(root, list(manifest['seconds'])):
+            elif manifest['source_hash'] == hash_of_manifest(root, manifest):
                 state = 'current'
             else: state = f"stale: the code has changed since {manifest['date']}"
         except (ReportError, KeyError, TypeError) as e: state = f'unreadable manifest: {e!r}'
@@ -305,11 +341,13 @@ def read_manifest(
     "What to run again, and what has changed since"
     root, manifest = Path(root or params_folder().parent), read_json(Path(path))
     if manifest is None: raise ReportError(f"expected a report's manifest.json at {path}, found none")
-    try: values, names = manifest['parameters'], list(manifest['seconds'])
+    try:
+        values, names = manifest['parameters'], list(manifest['seconds'])
+        old_code = manifest['source_hash'] != hash_of_manifest(root, manifest)
     except (KeyError, TypeError) as e: raise ReportError(f"{path} is no manifest of a report: {e!r} is missing") from e
     base = read_layer(params_folder()/'base.yaml')[0]
     changed = [f'parameter {k} did not exist: taking {v!r}' for k, v in base.items() if k not in values]
-    if manifest['source_hash'] != source_hash(root, names): changed.append(f"the code has changed since commit {manifest['commit']}")
+    if old_code: changed.append(f"the code has changed since commit {manifest['commit']}")
     changed += [f'{k} {version(k)}, was {v}' for k, v in manifest['packages'].items() if version(k) != v]
     params = check_params({**base, **values}, dict.fromkeys(values, str(path)))
     again = dict(profile=f'{params.profile}-rerun', output_dir=f'{params.output_dir}-rerun', resume=False)
