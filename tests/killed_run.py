@@ -7,6 +7,7 @@
 Training happens in forked children, so that imports are paid once.
 """
 import hashlib
+import itertools
 import json
 import os
 import random
@@ -62,19 +63,24 @@ def trained(folder):
     return digest.hexdigest()
 
 
-def child(folder, events):
-    "Train in a fork that writes `s` at every step and `c` at every pause within a checkpoint; its id"
+def child(folder, events, stop_at):
+    """Train in a fork that writes `s` at every step and `c` at every pause within a checkpoint; its id.
+    It waits in the pause that it is to be killed in, so that a parent that wakes late finds it there"""
     if pid := os.fork():
         return pid
-    step, sync = Trainer.train_batch, checkpoint.sync
+    step, sync, numbers = Trainer.train_batch, checkpoint.sync, itertools.count()
+
+    def tell(kind):
+        number = next(numbers)
+        os.write(events, kind)
+        return number
 
     def told_step(*args):
-        os.write(events, b"s")
+        tell(b"s")
         return step(*args)
 
     def slow_sync(path):
-        os.write(events, b"c")
-        time.sleep(.004)
+        time.sleep(60 if tell(b"c") == stop_at else .004)
         sync(path)
     Trainer.train_batch, checkpoint.sync = told_step, slow_sync
     try:
@@ -86,7 +92,7 @@ def child(folder, events):
 def run(folder, kill_after=None, delay=0.):
     "Train in a child; kill it `delay` seconds after event number `kill_after`. What it told"
     reads, writes = os.pipe()
-    pid = child(folder, writes)
+    pid = child(folder, writes, kill_after)
     os.close(writes)
     told = b""
     while (byte := os.read(reads, 1)):

@@ -59,7 +59,7 @@ def test_unknown_profile_names_the_nearest():
 
 
 @pytest.mark.parametrize("name, content, message", [
-    ("empty.txt", b"", "empty"),
+    ("empty.txt", b"", "is empty"),
     ("latin.txt", "caf\u00e9 ".encode("latin-1") * 100, "UTF-8"),
     ("rows.jsonl", json.dumps({"body": "x"}).encode(), "body"),
 ])
@@ -74,11 +74,25 @@ def test_corpus(name, content, message, tmp_path):
 def test_text_shorter_than_a_block_is_used_whole_or_refused(tmp_path, workspace):
     from tokcomp.params import profile_params
     from tokcomp.pipeline import prepared
+    texts = [f"A short text, number {i}." for i in range(60)]
+    (tmp_path / "short.jsonl").write_text("\n".join(json.dumps({"text": o}) for o in texts))
+    def made(**overrides):
+        asked = dict(corpus=str(tmp_path / "short.jsonl"), min_characters=1, near_duplicate_threshold=1., n_blocks=None)
+        return prepared(profile_params("integration", overrides=asked | overrides))[0]
+    corpus = made(min_tokens=2, output_dir="runs/short")
+    assert sorted(o for rows in corpus.blocks.values() for o in rows["text"]) == sorted(texts)
+    with pytest.raises(ValueError, match="min_tokens=40"):
+        made(min_tokens=40, output_dir="runs/refused")
+    assert not (workspace / "runs/refused/corpus").exists()
+
+
+def test_one_document_is_too_few(tmp_path, workspace):
+    from tokcomp.params import profile_params
+    from tokcomp.pipeline import prepared
     (tmp_path / "short.txt").write_text("A short text.")
     params = profile_params("integration", overrides=dict(corpus=str(tmp_path / "short.txt"), min_characters=1))
-    with pytest.raises(ValueError) as caught:
+    with pytest.raises(ValueError, match="too few"):
         prepared(params)
-    assert "document" in str(caught.value)
     assert not (workspace / params.output_dir / "corpus").exists()
 
 

@@ -12,7 +12,7 @@ ROOT = Path(__file__).resolve().parent.parent
 PROFILES = ["nano", "nano-scratch", "debug", "cpu", "default", "mps", "cuda", "t4", "evaluation"]
 DRY = ["corpus=pydocs:stdlib", "base_model=tiny", "max_steps=3", "vocab_size=512", "max_documents=60", "validation_share=0.15", "test_share=0.3", "n_blocks=10", "n_eval_blocks=4",
        "n_validation_blocks=4", "restore_blocks=2", "bootstrap_samples=100", "permutation_samples=100", "n_seeds=1", "block_size=48",
-       "device=cpu", "dtype=fp32", "utility_model=tiny", "utility_blocks=2", "eval_peers=[]"]
+       "device=cpu", "dtype=fp32", "utility_model=tiny", "utility_blocks=2", "eval_peers=[]", "similarity_model=null"]
 
 
 def run(*args, **kwargs):
@@ -82,6 +82,8 @@ def test_a_run_goes_on_from_the_policy_of_another(integration, tmp_path):
     assert {o["seed"] for o in others["README"]["records"]} == {0}
     assert {o["seed"] for o in others["test split, neutral judge"]["records"]} == {0, 1}
     results = json.loads((tmp_path / "integration/results.json").read_text())
+    own = {(o["method"], o["seed"], o["keep_rate"]): o["distortion"] for o in results}
+    assert all(o["distortion"] != own[o["method"], o["seed"], o["keep_rate"]] for o in others["test split, neutral judge"]["records"])
     assert {(o["seed"], o["n_restored"]) for o in results} == {(0, 2), (1, 0)}
     assert others["README"]["compression"] == []          # no cosine was asked for
     assert "earlier run 1" in (tmp_path / "integration/train.html").read_text()
@@ -139,6 +141,16 @@ def test_every_profile_runs(profile, tmp_path):
     page = next(tmp_path.glob("*/index.html")).read_text()
     assert "DRY RUN" in page.upper()
     assert profile_params(profile).profile == profile
+
+
+def test_the_compressor_keeps_its_promises(tmp_path):
+    done = run("-m", "tokcomp.reports", "integration", "--notebooks", "compressor", "--out", tmp_path, "-p",
+               f"output_dir=runs/test-{os.getpid()}-compressor", "max_documents=40")
+    assert done.returncode == 0, done.stderr[-3000:]
+    promises = json.loads((tmp_path / "integration/compressor.json").read_text())["promises"]
+    kept = ("one token or more over the budget", "below it though more would have fitted", "string over its target",
+            "string though a longer one was found that fits", "of these lost", "network calls of fresh processes")
+    assert {o: promises[o] for o in kept} == dict.fromkeys(kept, 0)
 
 
 def test_speed_is_measured_and_a_missing_peer_is_said(tmp_path):

@@ -60,7 +60,7 @@ def test_no_space(checkout, tmp_path, gpu, needed, free):
     (tmp_path / "bin").mkdir()
     stand_in(tmp_path / "bin", "df", f'printf "Filesystem\\n/dev/x 9 9 {free * 2**20} 1%% /\\n"')
     if gpu: stand_in(tmp_path / "bin", "nvidia-smi", "exit 0")
-    done = run(checkout, str(checkout / "setup.sh"), f"--python={fake}", path=tmp_path / "bin")
+    done = run(checkout, str(checkout / "setup.sh"), f"--python={fake}", *([] if gpu else ["--cpu"]), path=tmp_path / "bin")
     assert done.returncode == 1 and f"expected {needed} GB" in done.stderr and f"found {free} GB" in done.stderr
     assert not (checkout / ".venv").exists()
 

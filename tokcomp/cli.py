@@ -19,7 +19,7 @@ def make_parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(dest='command', required=True, metavar='compress|restore|score|info')
     def command(name, help, **kwargs):
         made = commands.add_parser(name, help=help, description=help, **kwargs)
-        made.add_argument('--model', metavar='NAME', help="trained weights: a name that ships, or a folder (default: the best that ship)")
+        made.add_argument('--model', metavar='NAME', help="trained weights: a name that ships, a folder, or a hub name (default: the best that ship)")
         return made
     def files(made, help): made.add_argument('files', nargs='*', metavar='FILE', help=help)
 

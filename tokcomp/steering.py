@@ -13,7 +13,7 @@ from difflib import SequenceMatcher
 import numpy as np
 from fastcore.basics import patch
 from .compressed import Compressed
-from .compressor import Compressor
+from .compressor import Compressor, _frequent
 from .draft import Draft
 from .guard import reason_to_keep
 from .options import check_options, check_rate, check_text
@@ -62,7 +62,8 @@ class Steering:
     def whole(self) -> str|None:
         "Why `compress` would give this text back as it is; None where it would not"
         if not self.n: return 'it is empty'
-        return reason_to_keep(self.text, self.n, float(self.compressor.unigram_bits[self.ids].sum()), self.compressor.language_limit)
+        bits = float(self.compressor.unigram_bits[self.ids].sum())
+        return reason_to_keep(self.text, self.n, bits, self.compressor.language_limit, _frequent(self.compressor, self.ids))
 
     def _drafts(self, rates) -> list:
         scored = self.compressor.policy(np.tile(self.ids, len(rates)), [self.n]*len(rates), np.float32(rates))
