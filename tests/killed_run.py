@@ -65,7 +65,7 @@ def trained(folder):
 
 def child(folder, events, stop_at):
     """Train in a fork that writes `s` at every step and `c` at every pause within a checkpoint; its id.
-    It waits in the pause that it is to be killed in, so that a parent that wakes late finds it there"""
+    From event number `stop_at` on it waits in pauses to be killed, so that a parent that wakes late finds it there"""
     if pid := os.fork():
         return pid
     step, sync, numbers = Trainer.train_batch, checkpoint.sync, itertools.count()
@@ -80,7 +80,8 @@ def child(folder, events, stop_at):
         return step(*args)
 
     def slow_sync(path):
-        time.sleep(60 if tell(b"c") == stop_at else .004)
+        number = tell(b"c")
+        time.sleep(.004 if stop_at is None or number < stop_at else 60)
         sync(path)
     Trainer.train_batch, checkpoint.sync = told_step, slow_sync
     try:

@@ -17,7 +17,7 @@ import psutil
 from tokcomp.checkpoint import replace_folder
 from tokcomp.pages import CSS, details_html
 from tokcomp.params import profile_params
-from tokcomp.reports import make_manifest
+from tokcomp.reports import hash_of_manifest, make_manifest
 from tokcomp.widget import EXAMPLES
 
 # a step of the slider, by its keyboard, until the next frame after the new mask was drawn
@@ -144,6 +144,7 @@ def main():
             captions |= first_pages(chromium, folder, Path(home), root)
         manifest = make_manifest(profile_params("integration"), root, {"demo": time.perf_counter() - start}, {"device": "cpu"}, shlex.join(["make", "screenshots"]))
         manifest |= dict(profile="demo", chromium=version)
+        manifest["source_hash"] = hash_of_manifest(root, manifest)
         (folder / "demo.json").write_text(json.dumps(found, indent=1))
         (folder / "manifest.json").write_text(json.dumps(manifest, indent=1))
         (folder / "index.html").write_text(page_html(found, captions, manifest, log), encoding="utf-8")

@@ -94,7 +94,7 @@ def test_a_million_tokens_in_one_text(weights):
 
 
 def test_what_ships_is_in_the_package_that_is_installed(tmp_path):
-    assert SHIPPED == ["cpu", "nano"]
+    assert {"cpu", "nano"} <= {*SHIPPED}
     root = shipped_folder().parent.parent
     for o in ("setup.py", "settings.ini", "pyproject.toml", "README.md"): shutil.copy2(root / o, tmp_path)
     shutil.copytree(root / "tokcomp", tmp_path / "tokcomp", ignore=shutil.ignore_patterns("__pycache__"))

@@ -4,10 +4,10 @@
 
 # %% auto #0
 __all__ = ['PACKAGES', 'FINISHED', 'this_interpreter', 'check_tag', 'failing_cell', 'without_paths', 'without_widgets',
-           'sigterm_to_kernel', 'run_notebook', 'code_cells', 'module_code', 'reached', 'source_hash',
-           'hash_of_manifest', 'version', 'git_commit', 'peak_memory', 'make_manifest', 'collect', 'report_name',
-           'forget_finished', 'make_report', 'check_reports', 'read_manifest', 'compare_results', 'arguments', 'rerun',
-           'main']
+           'sigterm_to_kernel', 'run_notebook', 'code_cells', 'code_by_name', 'reached', 'source_hash',
+           'hash_of_manifest', 'version', 'git_commit', 'peak_memory', 'code_state', 'make_manifest', 'collect',
+           'report_name', 'forget_finished', 'make_report', 'check_reports', 'read_manifest', 'compare_results',
+           'arguments', 'rerun', 'main']
 
 # %% ../nbs/18_reports.ipynb #2e69ba99
 import argparse, hashlib, json, logging, os, platform, re, resource, shlex, shutil, signal
@@ -17,7 +17,7 @@ from datetime import datetime, timezone
 from importlib import metadata
 from pathlib import Path
 import psutil, yaml
-from .checkpoint import replace_folder
+from .checkpoint import file_hash, replace_folder
 from .pages import ReportError, index_html, read_json, read_results, render
 from .params import (Params, ParamError, check_params, params_folder, parse_overrides, profile_params,
                             read_layer, replace_params, write_params)
@@ -142,43 +142,50 @@ def code_cells(
     code = [''.join(c['source']) for c in cells if c['cell_type'] == 'code']
     return [o for o in code if not exported or re.match(r'#\s*\|\s*export', o)]
 
-def module_code(
+def code_by_name(
     root:Path,    # Repository's root
-) -> dict:        # Module -> its exported cells
-    "The code of the package, as the notebooks have it"
-    found = {}
+) -> dict:        # Module or script -> its code, in pieces
+    "The package as the notebooks have it, its `__init__.py`, and the scripts in `tests/`"
+    found = {o.stem: [o.read_text(encoding='utf-8')] for o in sorted((root/'tests').glob('*.py'))}
     for path in sorted((root/'nbs').glob('*.ipynb')):
         name = re.search(r'#\s*\|\s*default_exp (\w+)', '\n'.join(code_cells(path, exported=False)))
         if name: found[name[1]] = code_cells(path)
+    package = root/'tokcomp'/'__init__.py'
+    if package.exists(): found['tokcomp'] = [package.read_text(encoding='utf-8')]
     return found
 
 def reached(
-    code:list[str], # Of the run notebooks
-    modules:dict,   # From `module_code`
-) -> dict:          # The same of the modules that matter to it
-    "Modules that code names, by `tokcomp.name` or as a file, or that one of these names"
+    code:list[str], # Where to begin
+    known:dict,     # From `code_by_name`
+) -> dict:          # The part of `known` that matters to it
+    "What code imports or names, as `tokcomp.name` or as a file, or what one of these does"
     found, new = {}, code
     while new:
         names = {a or b for o in new for a, b in re.findall(r'\btokcomp\.(\w+)|\b(\w+)\.py\b', o)}
-        more = {o: modules[o] for o in sorted(names & modules.keys()) if o not in found}
+        imports = [a for o in new for a in re.findall(r'^\s*(?:import|from tokcomp import|from)\s+([\w, ]+)', o, re.M)]
+        names |= {o.lower() for a in imports for o in re.split('[, ]+', a)}      # `from tokcomp import Compressor` too
+        more = {o: known[o] for o in sorted(names & known.keys()) if o not in found}
         found |= more
-        new = [o for cells in more.values() for o in cells]
+        new = [o for pieces in more.values() for o in pieces]
     return found
 
 def source_hash(
-    root:Path,               # Repository's root, with nbs/ and params/
+    root:Path,               # Repository's root
     notebooks:list[str],     # Names of the run notebooks
-    asked:str='',            # The profile and the command: parameter files are named there
-    start_from:str|None=None, # Weights that ship, or a folder, which is left out
+    asked:str='',            # The profile and the command: parameter files and scripts are named there
+    start_from:str|None=None, # Name of weights that ship; anything else is left out
 ) -> str:                    # sha256, 64 hexadecimal digits
     "A hash of all that a report's numbers depend on, but for data and versions"
     runs = {o: root/'nbs'/'runs'/f'{o}.ipynb' for o in sorted(notebooks)}
     runs = {k: code_cells(o, exported=False) if o.exists() else [] for k, o in runs.items()}
-    code = [o for cells in runs.values() for o in cells]
-    named = {'base', *re.findall(r'[\w-]+', asked), *re.findall(r'[\'"]([\w-]+)[\'"]', '\n'.join(code))}
+    code, known, words = [o for cells in runs.values() for o in cells], code_by_name(root), re.findall(r'[\w-]+', asked)
+    named = {'base', *words, *re.findall(r'profile_params\(\s*[\'"]([\w-]+)', '\n'.join(code))}
     layers = {o.stem: yaml.safe_load(o.read_text(encoding='utf-8')) for o in (root/'params').glob('*.yaml') if o.stem in named}
-    card = root/'tokcomp'/'trained'/str(start_from)/'card.json'
-    parts = [runs, reached(code, module_code(root)), layers, read_json(card)]
+    scripts = [f'import {o}' for o in words if (root/'tests'/f'{o}.py').exists()]
+    any_weights = any('from_pretrained(' in o for o in code)                     # without a name it takes the best
+    weights = {f'{o.parent.name}/{o.name}': file_hash(o) for o in sorted((root/'tokcomp'/'trained').glob('*/*'))
+               if any_weights or o.parent.name == start_from}
+    parts = [runs, reached(code + scripts, known), layers, weights]
     return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
 
 def hash_of_manifest(
@@ -217,18 +224,27 @@ def peak_memory() -> float: # GB (10^9 bytes)
     peak = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss
     return round(peak * (1 if sys.platform == 'darwin' else 1024) / 1e9, 2)
 
+def code_state(
+    params:Params,  # Resolved parameters
+    root:Path,      # Repository's root
+    notebooks:list, # Names of the run notebooks
+    command:str,    # The command that makes the report
+) -> dict:          # `commit`, `source_hash`
+    "Which code a report is about to be made of"
+    return dict(commit=git_commit(root), source_hash=source_hash(root, list(notebooks), f'{params.profile} {command}', params.start_from))
+
 def make_manifest(
     params:Params,  # Resolved parameters
     root:Path,      # Repository's root
     seconds:dict,   # Wall time by notebook, s
     run:dict,       # What the run says of itself: device, data_fingerprint, ...
     command:str,    # The command that made the report
+    code:dict|None=None, # From `code_state`, before it ran; None: as it is now
 ) -> dict:          # JSON-able
     "Where a report comes from"
     date = datetime.now(timezone.utc).isoformat('T', 'seconds')
     return dict(
-        profile=params.profile, command=command, date=date, commit=git_commit(root),
-        source_hash=source_hash(root, list(seconds), f'{params.profile} {command}', params.start_from),
+        profile=params.profile, command=command, date=date, **(code or code_state(params, root, seconds, command)),
         seconds={k: round(v, 1) for k, v in seconds.items()}, peak_memory_gb=peak_memory(),
         python=platform.python_version(), processors=os.cpu_count(),
         platform=f'{platform.system()} {platform.machine()}',
@@ -282,7 +298,7 @@ def make_report(
     # all of them now, not after the first one has taken an hour
     for name in notebooks: check_tag(root/'nbs'/'runs'/f'{name}.ipynb')
     final.parent.mkdir(parents=True, exist_ok=True)
-    seconds, since = {}, time.time()
+    seconds, since, code = {}, time.time(), code_state(params, root, notebooks, command)
     with tempfile.TemporaryDirectory(prefix='.tmp-', dir=final.parent) as folder:
         made = Path(folder)/final.name
         made.mkdir()
@@ -291,7 +307,7 @@ def make_report(
         collect(root/params.output_dir, made, since if 'evaluate' in notebooks else None)
         if not (made/'params.yaml').exists(): write_params(params, made/'params.yaml')
         run = read_json(made/'run.json') or {}
-        manifest = make_manifest(params, root, seconds, run, command)
+        manifest = make_manifest(params, root, seconds, run, command, code)
         (made/'index.html').write_text(index_html(made, manifest), encoding='utf-8')
         (made/'manifest.json').write_text(json.dumps(manifest, indent=1), encoding='utf-8')
         replace_folder(made, final)
@@ -329,7 +345,7 @@ def check_reports(
             elif manifest['source_hash'] == hash_of_manifest(root, manifest):
                 state = 'current'
             else: state = f"stale: the code has changed since {manifest['date']}"
-        except (ReportError, KeyError, TypeError) as e: state = f'unreadable manifest: {e!r}'
+        except (ReportError, KeyError, TypeError, AttributeError) as e: state = f'unreadable manifest: {e!r}'
         states[path.name] = state
     return states
 
@@ -344,7 +360,7 @@ def read_manifest(
     try:
         values, names = manifest['parameters'], list(manifest['seconds'])
         old_code = manifest['source_hash'] != hash_of_manifest(root, manifest)
-    except (KeyError, TypeError) as e: raise ReportError(f"{path} is no manifest of a report: {e!r} is missing") from e
+    except (KeyError, TypeError, AttributeError) as e: raise ReportError(f"{path} is no manifest of a report: {e!r} is missing") from e
     base = read_layer(params_folder()/'base.yaml')[0]
     changed = [f'parameter {k} did not exist: taking {v!r}' for k, v in base.items() if k not in values]
     if old_code: changed.append(f"the code has changed since commit {manifest['commit']}")
