@@ -32,7 +32,7 @@ def saved(folder):
 def random_kills(folder, seed, n):
     "SIGKILL at n random moments, half of them within a checkpoint; each run goes on to its end"
     run = start(folder, "kills", seed, n)
-    out, err = run.communicate(timeout=600)
+    out, err = run.communicate(timeout=280)
     assert run.returncode == 0, err
     found = [json.loads(line) for line in out.splitlines()]
     return [{**o, "lost": not o["same"] or o["log"] != STEPS or bool(o["left_over"])} for o in found]

@@ -7,7 +7,6 @@
 Training happens in forked children, so that imports are paid once.
 """
 import hashlib
-import itertools
 import json
 import os
 import random
@@ -63,25 +62,19 @@ def trained(folder):
     return digest.hexdigest()
 
 
-def child(folder, events, stop_at):
-    """Train in a fork that writes `s` at every step and `c` at every pause within a checkpoint; its id.
-    From event number `stop_at` on it waits in pauses to be killed, so that a parent that wakes late finds it there"""
+def child(folder, events):
+    "Train in a fork that writes `s` at every step and `c` at every pause within a checkpoint; its id"
     if pid := os.fork():
         return pid
-    step, sync, numbers = Trainer.train_batch, checkpoint.sync, itertools.count()
-
-    def tell(kind):
-        number = next(numbers)
-        os.write(events, kind)
-        return number
+    step, sync = Trainer.train_batch, checkpoint.sync
 
     def told_step(*args):
-        tell(b"s")
+        os.write(events, b"s")
         return step(*args)
 
     def slow_sync(path):
-        number = tell(b"c")
-        time.sleep(.004 if stop_at is None or number < stop_at else 60)
+        os.write(events, b"c")
+        time.sleep(.004)
         sync(path)
     Trainer.train_batch, checkpoint.sync = told_step, slow_sync
     try:
@@ -93,7 +86,7 @@ def child(folder, events, stop_at):
 def run(folder, kill_after=None, delay=0.):
     "Train in a child; kill it `delay` seconds after event number `kill_after`. What it told"
     reads, writes = os.pipe()
-    pid = child(folder, writes, kill_after)
+    pid = child(folder, writes)
     os.close(writes)
     told = b""
     while (byte := os.read(reads, 1)):
