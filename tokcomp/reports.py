@@ -169,6 +169,7 @@ def reached(
         new = [o for pieces in more.values() for o in pieces]
     return found
 
+# %% ../nbs/18_reports.ipynb #3fa8c07d
 def source_hash(
     root:Path,               # Repository's root
     notebooks:list[str],     # Names of the run notebooks

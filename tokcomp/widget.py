@@ -62,8 +62,7 @@ class MaskWidget(VBox):
         self._request = self._version = self._part = 0
         wide = Layout(width='auto', max_width='76rem')
         self.example = Dropdown(options=[('choose an example …', None), *EXAMPLES.items()], description='Example')
-        self.text = TextField(next(iter(EXAMPLES.values())) if text is None else text, description='Text', rows=5, layout=wide,
-                             placeholder='Type or paste a text')
+        self.text = TextField(next(iter(EXAMPLES.values())) if text is None else text, description='Text', rows=5, layout=wide)
         self.rate = FloatSlider(keep_rate, min=0, max=1, step=.01, description='Keep rate', readout_format='.0%', layout=Layout(width='26rem'))
         self.words = Checkbox(True, description='whole words', indent=False, layout=Layout(width='9rem'))
         self.free = Button(description='Undo what is by hand', disabled=True, layout=Layout(width='12rem'))
