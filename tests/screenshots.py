@@ -4,7 +4,6 @@ Needs a Chromium in PATH and the shipped weights' base model (fetched once where
 import html
 import json
 import os
-import shlex
 import statistics
 import subprocess
 import sys
@@ -16,8 +15,8 @@ import browser
 import psutil
 from tokcomp.checkpoint import replace_folder
 from tokcomp.pages import CSS, details_html
-from tokcomp.params import profile_params
-from tokcomp.reports import hash_of_manifest, make_manifest
+from tokcomp.params import profile_params, replace_params
+from tokcomp.reports import code_state, make_manifest
 from tokcomp.widget import EXAMPLES
 
 # a step of the slider, by its keyboard, until the next frame after the new mask was drawn
@@ -133,6 +132,8 @@ threads; what they wait for is not in it.</p>
 def main():
     start, root = time.perf_counter(), browser.ROOT
     if browser.CHROMIUM is None: sys.exit("expected a Chromium in PATH, found none: apt-get install chromium")
+    params, command = replace_params(profile_params("integration"), profile="demo"), "make screenshots"
+    code = code_state(params, root, ["demo"], command)
     final, log = root / "reports/demo", browser_tests(root)
     with tempfile.TemporaryDirectory(prefix=".tmp-", dir=root / "reports") as made, tempfile.TemporaryDirectory() as home:
         folder = Path(made) / "demo"
@@ -142,9 +143,7 @@ def main():
             version = chromium.version
             captions = dict(voila="The widget as a page, served by Voilà", jupyterlab="The same in JupyterLab", markup="A text with markup in it is a text")
             captions |= first_pages(chromium, folder, Path(home), root)
-        manifest = make_manifest(profile_params("integration"), root, {"demo": time.perf_counter() - start}, {"device": "cpu"}, shlex.join(["make", "screenshots"]))
-        manifest |= dict(profile="demo", chromium=version)
-        manifest["source_hash"] = hash_of_manifest(root, manifest)
+        manifest = make_manifest(params, root, {"demo": time.perf_counter() - start}, {"device": "cpu"}, command, code) | {"chromium": version}
         (folder / "demo.json").write_text(json.dumps(found, indent=1))
         (folder / "manifest.json").write_text(json.dumps(manifest, indent=1))
         (folder / "index.html").write_text(page_html(found, captions, manifest, log), encoding="utf-8")

@@ -197,7 +197,6 @@ def hash_of_manifest(
     return source_hash(root, list(manifest['seconds']), f"{manifest['profile']} {manifest['command']}",
                        manifest['parameters'].get('start_from'))
 
-
 # %% ../nbs/18_reports.ipynb #24d9c488
 PACKAGES = ('torch transformers tokenizers datasets accelerate peft safetensors numpy scipy pandas '
             'pydantic papermill nbconvert ipykernel').split()
