@@ -2,11 +2,13 @@
 PYTHON ?= python3
 PROFILE ?= nano
 export PYTHON
+# waiting threads sleep instead of spinning: nbs/01a_threads
+export GOMP_SPINCOUNT ?= 1000
 BIN := .venv/bin
 OFFLINE := HF_HUB_OFFLINE=1 HF_DATASETS_OFFLINE=1 TOKENIZERS_PARALLELISM=false
 
 .DEFAULT_GOAL := help
-.PHONY: help setup report report-compressor report-hyperopt ship check-reports rerun test test-extras test-matrix docs lab export readme clean-notebooks check-clean hooks pins lock report-limits demo screenshots report-speed report-scale peers
+.PHONY: help setup report report-compressor report-hyperopt ship check-reports rerun test test-extras test-matrix docs lab export readme clean-notebooks check-clean hooks pins lock report-limits report-reading demo screenshots report-speed report-scale peers
 
 help: ## list the targets
 	@grep -E '^[a-z-]+:.*## ' Makefile | sort | while IFS= read -r line; do \
@@ -28,6 +30,9 @@ report-hyperopt: setup ## search over settings: reports/hyperopt/index.html, run
 
 report-limits: setup ## how far the policy is from searched and from exact optima: reports/limits/index.html
 	@$(BIN)/python -m tokcomp.reports limits --notebooks limits $(if $(P),-p $(P))
+
+report-reading: setup ## what a model that reads compressed texts no longer knows: reports/reading/index.html
+	@$(BIN)/python -m tokcomp.reports reading --notebooks reading $(if $(P),-p $(P))
 
 report-speed: setup ## time the compressor beside others and the wait for a first token: reports/speed/index.html
 	@$(BIN)/python -m tokcomp.reports speed --notebooks speed $(if $(P),-p $(P))

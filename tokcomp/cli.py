@@ -6,10 +6,10 @@
 __all__ = ['make_parser', 'read_texts', 'main']
 
 # %% ../nbs/16_cli.ipynb #e4caea86
-import argparse, json, sys
+import argparse, json, os, sys
 from importlib import metadata
 from pathlib import Path
-from .words import BudgetError
+from .threads import sleep_when_waiting
 
 # %% ../nbs/16_cli.ipynb #3a33a8a2
 def make_parser() -> argparse.ArgumentParser:
@@ -57,9 +57,10 @@ def read_texts(
 ) -> list:           # (name, text) of each
     "Read texts, or raise with a sentence"
     found = []
-    for name in files or ['-']:
-        if name == '-' and sys.stdin is None: raise ValueError("standard input is closed: name a file, or give a text through a pipe")
-        try: raw = sys.stdin.buffer.read() if name == '-' else Path(name).read_bytes()
+    for path in files or ['-']:
+        name = os.fsencode(path).decode('utf-8', 'replace')          # a path may be any bytes
+        if path == '-' and sys.stdin is None: raise ValueError("standard input is closed: name a file, or give a text through a pipe")
+        try: raw = sys.stdin.buffer.read() if path == '-' else Path(path).read_bytes()
         except OSError as e: raise ValueError(f"{name} cannot be read: {e.strerror}") from e
         try: found.append((name, raw.decode()))
         except UnicodeDecodeError as e:
@@ -76,25 +77,32 @@ def _bar(texts, what):
     from tqdm import tqdm
     return tqdm(texts, desc=what, unit='text')
 
-def _compress(args, compressor):
+def _each(args, what, check):
+    "Call `what` for every text; what cannot be done with one of them is said, and the others are not held up"
+    check()                                                          # wrong for one is wrong for all
     texts, failed = read_texts(args.files), 0
     for name, text in _bar(texts, args.command):
-        try: r = compressor.compress(text, args.keep_rate, target_tokens=args.target_tokens,
-            max_distortion=args.max_distortion, min_similarity=args.min_similarity, keep=args.keep, kinds=args.keep_kind, tags=args.tags,
-            whole_words=not args.parts_of_words, lines=not args.join_lines, guard=not args.no_guard)
-        except BudgetError as e:                                     # of this text; the others are not held up
-            failed += 1; _say(f"tokcomp: {name}: {e}")
-            continue
+        try: what(name, text, len(texts) > 1)
+        except ValueError as e:                                      # BudgetError, a tag that is never closed
+            failed += 1; _say(f"tokcomp: {name}: {str(e).replace('lines=False', '--join-lines')}")
+    return int(failed > 0)
+
+def _compress(args, compressor):
+    options = dict(keep_rate=args.keep_rate, target_tokens=args.target_tokens, max_distortion=args.max_distortion, min_similarity=args.min_similarity,
+        keep=args.keep, kinds=args.keep_kind, tags=args.tags, whole_words=not args.parts_of_words, lines=not args.join_lines, guard=not args.no_guard)
+    def one(name, text, several):
+        r = compressor.compress(text, **options)
         if args.json:
             print(json.dumps(dict(file=name, text=r.text, n_tokens=r.n_tokens, n_kept=r.n_kept, keep_rate=r.keep_rate, slack=r.slack,
                 whole=r.whole, distortion=r.distortion, similarity=r.similarity,
                 distortion_error=r.distortion_error, similarity_error=r.similarity_error,
                 spans=[vars(o) for o in r.spans], protected=[vars(o) for o in r.audit]),
                 ensure_ascii=False))
-        else: sys.stdout.write(r.text + '\n'*(len(texts) > 1 and not r.text.endswith('\n')))
+        else: sys.stdout.write(r.text + '\n'*(several and not r.text.endswith('\n')))
         if r.whole: _say(f"{name}: left whole, {r.whole} (--no-guard compresses it regardless)")
         elif sys.stderr.isatty(): _say(f"{name}: {r.n_kept:,} of {r.n_tokens:,} tokens kept ({r.keep_rate:.0%})")
-    return int(failed > 0)
+    from tokcomp.options import check_options
+    return _each(args, one, lambda: check_options(**options))
 
 def _restore(args, compressor):
     texts = read_texts(args.files)
@@ -103,7 +111,7 @@ def _restore(args, compressor):
         else: sys.stdout.write(restored + '\n'*(len(texts) > 1 and not restored.endswith('\n')))
 
 def _score(args, compressor):
-    for name, text in _bar(read_texts(args.files), args.command):
+    def one(name, text, several):
         r = compressor.compress(text, args.keep_rate, guard=False)
         bits = compressor.measure(r)
         found = dict(file=name, n_tokens=r.n_tokens, n_kept=r.n_kept, keep_rate=r.keep_rate, predicted=r.distortion,
@@ -111,6 +119,8 @@ def _score(args, compressor):
         if args.json: print(json.dumps(found))
         else: print(f"{name}: {r.n_tokens} tokens, {r.n_kept} kept" + (
             f", {found['distortion']:.3f} bits/token to restore ({r.distortion:.3f} predicted)" if r.n_tokens else ''))
+    from tokcomp.options import check_rate
+    return _each(args, one, lambda: check_rate(args.keep_rate))
 
 def _info(args, compressor):
     from tokcomp.cards import base_is_here, shipped_folder
@@ -129,15 +139,19 @@ def main(
     argv:list[str]|None=None, # Arguments; None: those of the process
 ) -> int:                     # Exit code
     "Run the command line"
+    if sys.stderr is None: sys.stderr = open(os.devnull, 'w')        # closed: `print` would write to the output in its place
     args = make_parser().parse_args(argv)
+    sleep_when_waiting()
     try:
+        if sys.stdout is None: raise ValueError("standard output is closed: send it to a file, or to /dev/null")
         from tokcomp.compressor import Compressor
-        compressor = Compressor.from_pretrained(args.model)
+        try: compressor = Compressor.from_pretrained(args.model)
+        except OSError as e: raise ValueError(f"the weights {args.model!r} could not be read: {e.strerror or e}") from e
         # texts are UTF-8 with the line ends that they have, whatever the terminal's language
         if hasattr(sys.stdout, 'reconfigure'): sys.stdout.reconfigure(encoding='utf-8', newline='')
         code = dict(compress=_compress, restore=_restore, score=_score, info=_info)[args.command](args, compressor) or 0
         sys.stdout.flush()
-    except (ValueError, TypeError, RuntimeError) as e:              # BudgetError, CheckpointError, ModelError among them
+    except (ValueError, TypeError, RuntimeError, OverflowError) as e: # BudgetError, CheckpointError, ModelError among them
         _say(f"tokcomp: {e}")
         return 1
     except BrokenPipeError:                                          # whoever reads had enough

@@ -6,9 +6,9 @@
 __all__ = ['compress_prompt', 'langchain_compressor', 'llama_index_postprocessor']
 
 # %% ../nbs/17_integrations.ipynb #77d574fb
-import importlib, itertools
+import importlib, itertools, re
 from .compressor import Compressor
-from .options import check_options, check_text, counter, several
+from .options import check_options, check_rate, check_text, counter, several
 
 # %% ../nbs/17_integrations.ipynb #61ca71f5
 # LLMLingua 0.2.2's arguments that steer its own way of compressing, at their defaults
@@ -26,7 +26,7 @@ def compress_prompt(
     context:list[str]|str,         # Texts to compress, one or several
     instruction:str='',            # Stands before them, whole
     question:str='',               # Stands after them, whole
-    rate:float=.5,                 # Share of the context's tokens to keep
+    rate:float=.5,                 # Share of the context's tokens to keep; what stands between its texts is not counted
     target_token:int=-1,           # Tokens of the compressed context at most; goes before `rate`
     *,                             # LLMLingua's next positional argument has no meaning here
     force_tokens:tuple[str]=(),    # Strings that stay
@@ -34,6 +34,7 @@ def compress_prompt(
     concate_question:bool=True,    # Put the question into the prompt
     tokenizer=None,                # Counts tokens; None: the policy's
     guard:bool=False,              # Leave whole what this is not made for, whatever the rate
+    lines:bool=True,               # Line breaks stay; blank lines do anyhow where there are several texts
     **foreign,                     # Arguments of LLMLingua that have no meaning here, at their defaults
 ) -> dict:                         # compressed_prompt, compressed_prompt_list, origin_tokens, compressed_tokens, ratio, rate, saving
     "Compress a prompt with the arguments of LLMLingua"
@@ -41,11 +42,16 @@ def compress_prompt(
         if name not in _FOREIGN: raise TypeError(f"compress_prompt has no argument {name!r}")
         if value != _FOREIGN[name]:
             raise ValueError(f"{name}={value!r} steers LLMLingua's own method and has no meaning here: leave it out")
-    contexts = [check_text(o) for o in ([context] if isinstance(context, (str, bytes)) else context)]
+    contexts = [check_text(o) for o in several(context, 'context', (str, bytes))]
     check_text(instruction), check_text(question)
     joint = '\n\n'.join(contexts)
-    budget = dict(keep_rate=rate) if target_token < 0 else dict(target_tokens=int(target_token), tokenizer=tokenizer)
-    r = compressor.compress(joint, **budget, keep=force_tokens, kinds=('numbers',) if force_reserve_digit else (), guard=guard)
+    if target_token < 0:
+        whole, *own = map(len, compressor.encode(joint, *contexts))
+        between = max(whole - sum(own), 0)               # they stay, however little of the texts does
+        budget = dict(keep_rate=(between + check_rate(rate)*(whole - between))/max(whole, 1))
+    else: budget = dict(target_tokens=int(target_token), tokenizer=tokenizer)
+    keep = several(force_tokens, 'force_tokens', (str, re.Pattern)) + ('\n\n',)*(len(contexts) > 1 and not lines)
+    r = compressor.compress(joint, **budget, keep=keep, kinds=('numbers',) if force_reserve_digit else (), guard=guard, lines=lines)
     ends = itertools.accumulate(len(o) + 2 for o in contexts)
     parts = r.parts([slice(e - 2 - len(o), e - 2) for e, o in zip(ends, contexts)])
     def prompt(middle): return '\n\n'.join(o for o in (instruction, *middle, question if concate_question else '') if o)
@@ -100,4 +106,7 @@ def llama_index_postprocessor(
     return TokcompPostprocessor()
 
 def _kept(r): return dict(tokcomp=dict(n_tokens=r.n_tokens, n_kept=r.n_kept, whole=r.whole))
-def _shorter(node, r): return node.model_copy(update=dict(text=r.text, metadata=node.metadata | _kept(r)))
+def _shorter(node, r):
+    # for who looks at the node: LlamaIndex writes metadata into the prompt unless told not to
+    aside = {o: list(dict.fromkeys([*getattr(node, o), *_kept(r)])) for o in ('excluded_llm_metadata_keys', 'excluded_embed_metadata_keys')}
+    return node.model_copy(update=dict(text=r.text, metadata=node.metadata | _kept(r), **aside))

@@ -8,7 +8,7 @@ __all__ = ['KINDS', 'articles', 'speeches', 'detokenized', 'wikitext', 'convert'
 # %% ../nbs/08k_public.ipynb #2e6136ee
 import argparse, json, os, re, sys
 from pathlib import Path
-from .checkpoint import written_aside
+from .checkpoint import CheckpointError, written_aside
 
 # %% ../nbs/08k_public.ipynb #b5733133
 def articles(
@@ -64,7 +64,8 @@ def convert(
     "Write files of a public corpus as one document a line"
     texts = []
     for o in files:
-        try: texts.append(Path(o).read_bytes().decode(encoding, errors))
+        # marks of the system that a file comes from: a byte order mark, and its line ends
+        try: texts.append(Path(o).read_bytes().decode(encoding, errors).removeprefix('\ufeff').replace('\r\n', '\n'))
         except UnicodeDecodeError as e:
             raise ValueError(f"{o} is not {encoding}: byte 0x{e.object[e.start]:02x} at offset {e.start}. Name its encoding, e.g. --encoding latin-1") from e
     rows = [d for text in texts for d in KINDS[kind](text)]
@@ -87,9 +88,10 @@ def main(
     args = parser.parse_args(argv)
     if len(args.files) < 2: parser.error('expected a file to read and a file to write')
     try: n = convert(args.kind, args.files[:-1], args.files[-1], args.encoding, args.errors)
-    except (ValueError, OSError, LookupError) as e:
+    except (ValueError, OSError, LookupError, CheckpointError) as e:
         print(f'tokcomp.public: {e}', file=sys.stderr)
         return 1
+    except KeyboardInterrupt: return 130
     print(f'{n} documents in {args.files[-1]}')
     return 0
 

@@ -21,6 +21,8 @@ from .checkpoint import file_hash, replace_folder
 from .pages import ReportError, index_html, read_json, read_results, render
 from .params import (Params, ParamError, check_params, params_folder, parse_overrides, profile_params,
                             read_layer, replace_params, write_params)
+from .threads import sleep_when_waiting
+
 
 # %% ../nbs/18_reports.ipynb #667e608f
 @contextmanager
@@ -345,7 +347,7 @@ def check_reports(
             elif manifest['source_hash'] == hash_of_manifest(root, manifest):
                 state = 'current'
             else: state = f"stale: the code has changed since {manifest['date']}"
-        except (ReportError, KeyError, TypeError, AttributeError) as e: state = f'unreadable manifest: {e!r}'
+        except (ReportError, KeyError, TypeError, AttributeError, OSError) as e: state = f'unreadable manifest: {e!r}'
         states[path.name] = state
     return states
 
@@ -360,11 +362,12 @@ def read_manifest(
     try:
         values, names = manifest['parameters'], list(manifest['seconds'])
         old_code = manifest['source_hash'] != hash_of_manifest(root, manifest)
-    except (KeyError, TypeError, AttributeError) as e: raise ReportError(f"{path} is no manifest of a report: {e!r} is missing") from e
+        versions, commit = dict(manifest['packages']), manifest['commit']
+    except (KeyError, TypeError, ValueError, AttributeError) as e: raise ReportError(f"{path} is no manifest of a report: {e!r} is missing") from e
     base = read_layer(params_folder()/'base.yaml')[0]
     changed = [f'parameter {k} did not exist: taking {v!r}' for k, v in base.items() if k not in values]
-    if old_code: changed.append(f"the code has changed since commit {manifest['commit']}")
-    changed += [f'{k} {version(k)}, was {v}' for k, v in manifest['packages'].items() if version(k) != v]
+    if old_code: changed.append(f"the code has changed since commit {commit}")
+    changed += [f'{k} {version(k)}, was {v}' for k, v in versions.items() if version(k) != v]
     params = check_params({**base, **values}, dict.fromkeys(values, str(path)))
     again = dict(profile=f'{params.profile}-rerun', output_dir=f'{params.output_dir}-rerun', resume=False)
     return replace_params(params, **again), names, changed
@@ -422,9 +425,10 @@ def rerun(
 # %% ../nbs/18_reports.ipynb #cd955a2f
 def main(
     argv:list[str]|None=None, # Words of the command line; None takes this process's
-) -> int: # Exit status: 0 fine; 1 a notebook failed or a report is stale; 2 wrong parameters
+) -> int: # Exit status: 0 fine; 1 a notebook failed or a report is stale; 2 wrong parameters; 130 interrupted
     "Run the notebooks of a profile and write their report"
     args = arguments(argv)
+    sleep_when_waiting()                                 # the notebooks' processes have it from this one
     if args.check:
         states = check_reports(args.out)
         for name, state in states.items(): print(f'{name:<20} {state}')
@@ -436,17 +440,15 @@ def main(
         params = profile_params(args.profile, *args.f, overrides=overrides)
         if params.max_steps is not None and 'output_dir' not in overrides:
             params = replace_params(params, output_dir=f'{params.output_dir}-dry-run')
+        command = 'python -m tokcomp.reports ' + shlex.join(sys.argv[1:] if argv is None else argv)
+        index = make_report(params, args.out, args.notebooks, command=command)
     except ParamError as e:
         print(e, file=sys.stderr)
         return 2
-    except ReportError as e:
+    except (ReportError, OSError) as e:
         print(f'No report: {e}', file=sys.stderr)
         return 1
-    command = 'python -m tokcomp.reports ' + shlex.join(sys.argv[1:] if argv is None else argv)
-    try: index = make_report(params, args.out, args.notebooks, command=command)
-    except ReportError as e:
-        print(f'No report: {e}', file=sys.stderr)
-        return 1
+    except KeyboardInterrupt: return 130                 # the report there was is as it was; training goes on from its checkpoint
     print(f"Report: {os.path.relpath(index)}")
     return 0
 

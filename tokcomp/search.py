@@ -10,11 +10,14 @@ __all__ = ['SEARCHABLE', 'COUNTED', 'read_line', 'read_space', 'open_study', 'ma
 import os, socket, sys, time
 from contextlib import ExitStack
 from pathlib import Path
+from .threads import sleep_when_waiting
+sleep_when_waiting()                                     # before anything imports torch
 import optuna, torch
 from filelock import FileLock
 from optuna.storages import JournalStorage
 from optuna.storages.journal import JournalFileBackend
 from optuna.trial import TrialState
+from sqlalchemy.exc import SQLAlchemyError
 from .checkpoint import CheckpointError, check_compatible, written_aside
 from .interrupts import FolderInUse, Stopped, sole_run
 from .logs import read_logs
@@ -82,7 +85,9 @@ def open_study(
     fixed = {k: v for k, v in params.model_dump().items() if k not in _FREE | set(space)}
     fixed['search_space'] = params.search_space
     with FileLock(folder/'.search.lock'):
-        study = optuna.create_study(storage=storage, study_name=params.profile, pruner=pruner, load_if_exists=True)
+        try: study = optuna.create_study(storage=storage, study_name=params.profile, pruner=pruner, load_if_exists=True)
+        except (SQLAlchemyError, ImportError) as e:
+            raise ValueError(f"expected search_storage as the address of a database that can be reached, such as sqlite:///study.db, got {storage!r}: {e}") from e
         if 'params' not in study.user_attrs: study.set_user_attr('params', fixed)
     check_compatible(study.user_attrs['params'], fixed)
     return study
@@ -224,13 +229,16 @@ def main(
     except ParamError as e:
         print(e, file=sys.stderr)
         return 2
-    try: study = search(params, prepared(params), device_for(params), progress=sys.stderr.isatty())
+    try:
+        open_study(params)                               # a storage that cannot be reached is said before a corpus is read
+        study = search(params, prepared(params), device_for(params), progress=sys.stderr.isatty())
     except Stopped as e:
         print(e, file=sys.stderr)
         return 143
     except (CheckpointError, FolderInUse, ValueError, OSError) as e:
         print(f'No search: {e}', file=sys.stderr)
         return 1
+    except KeyboardInterrupt: return 130                 # its trial is taken over by the next worker
     done = study.get_trials(states=(TrialState.COMPLETE,))
     print(f"{len(done)} trials complete" + (f"; best: {study.best_value:.4f} bits/token with {study.best_params}" if done else ''))
     if others := elsewhere(study): print(others, file=sys.stderr)

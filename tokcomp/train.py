@@ -11,6 +11,7 @@ from contextlib import nullcontext
 from pathlib import Path
 from .params import (ParamError, Params, check_processes, find_layer, load_params, params_folder, parse_overrides,
                             replace_params, unknown_text, write_params)
+from .threads import sleep_when_waiting
 
 # %% ../nbs/11a_train.ipynb #86e4e22b
 def read_arguments(
@@ -75,6 +76,7 @@ def main(
     argv:list[str]|None=None, # Words of the command line; None takes this process's
 ) -> int: # Exit status: 0 trained; 1 failed; 2 wrong parameters; 143 asked to end, and saved
     "Train a reconstructor and its policies as parameter files say; in many processes under torchrun or accelerate launch"
+    sleep_when_waiting()                                 # torch is imported below
     def say(text):
         if int(os.environ.get('RANK', 0)) == 0: print(text, file=sys.stderr)
     try:
@@ -95,6 +97,7 @@ def main(
     except (CheckpointError, FolderInUse, NonFiniteError, ModelError, ValueError, OSError, torch.OutOfMemoryError) as e:
         print(f'No training: {e}', file=sys.stderr)  # whichever process it happens to
         return 1
+    except KeyboardInterrupt: return 130                 # asked twice, or before there was anything to save
     say(f'Trained: {os.path.relpath(folder)}')
     return 0
 
