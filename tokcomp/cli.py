@@ -104,6 +104,7 @@ def _compress(args, compressor):
     from tokcomp.options import check_options
     return _each(args, one, lambda: check_options(**options))
 
+# %% ../nbs/16_cli.ipynb #29876671
 def _restore(args, compressor):
     texts = read_texts(args.files)
     for (name, text), restored in zip(texts, compressor.restore([t for _, t in texts], args.max_insertions, progress=sys.stderr.isatty())):

@@ -68,6 +68,7 @@ def find_shards(
             raise ValueError(f"{o}: has a column {', '.join(taken)}, and what is written would take its place: rename it")
     return shards
 
+# %% ../nbs/16a_shards.ipynb #aca087ef
 def write_shard(
     shard:Path,       # A Parquet file
     final:Path,       # The one to write
