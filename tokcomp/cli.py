@@ -47,6 +47,7 @@ def make_parser() -> argparse.ArgumentParser:
     made = command('score', 'Compress texts and measure what that costs under the reconstructor.')
     files(made, "texts, a file each; - or none is standard input")
     made.add_argument('--keep-rate', type=float, default=.5, metavar='SHARE', help="share of the tokens to keep, 0 to 1 (default 0.5)")
+    made.add_argument('--join-lines', action='store_true', help="line breaks may be dropped")
     made.add_argument('--json', action='store_true', help="one JSON object a text")
 
     command('info', 'Say which weights are used, how they were made, and what is on this machine.')
@@ -113,7 +114,7 @@ def _restore(args, compressor):
 
 def _score(args, compressor):
     def one(name, text, several):
-        r = compressor.compress(text, args.keep_rate, guard=False)
+        r = compressor.compress(text, args.keep_rate, lines=not args.join_lines, guard=False)
         bits = compressor.measure(r)
         found = dict(file=name, n_tokens=r.n_tokens, n_kept=r.n_kept, keep_rate=r.keep_rate, predicted=r.distortion,
                      distortion=float(bits.mean()) if r.n_tokens else None)
