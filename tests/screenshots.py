@@ -14,7 +14,7 @@ from pathlib import Path
 import browser
 import psutil
 from tokcomp.checkpoint import replace_folder
-from tokcomp.pages import CSS, details_html
+from tokcomp.first_page import CSS, details_html
 from tokcomp.params import profile_params, replace_params
 from tokcomp.reports import code_state, make_manifest
 from tokcomp.widget import EXAMPLES

@@ -2,6 +2,9 @@
 __version__ = "0.1.0"
 __all__ = ['Compressor']
 
+from .threads import sleep_when_waiting
+sleep_when_waiting()        # before anything imports torch: read once, when it is loaded
+
 def __getattr__(name):
     # torch takes a second to import: only for who compresses
     if name == 'Compressor':

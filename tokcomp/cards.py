@@ -44,6 +44,9 @@ def read_card(
     if (found := content.get('format', 1)) != 1:
         raise CheckpointError(f"expected trained weights of format 1 in {folder}, got {found!r}: they were written by another "
                               "version of tokcomp. Install that one, or publish them again")
+    if wrong := [o.name for o in fields(Card) if o.name in content and not isinstance(content[o.name], o.type)]:
+        raise CheckpointError(f"expected other values in {path}, got " + ', '.join(f'{o} = {json.dumps(content[o])[:60]}' for o in wrong) +
+                              ": take the card as it was written")
     return Card(**content)
 
 # %% ../nbs/07a_cards.ipynb #dca6b9a5

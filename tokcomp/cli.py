@@ -9,7 +9,6 @@ __all__ = ['make_parser', 'read_texts', 'main']
 import argparse, json, os, sys
 from importlib import metadata
 from pathlib import Path
-from .threads import sleep_when_waiting
 
 # %% ../nbs/16_cli.ipynb #3a33a8a2
 def make_parser() -> argparse.ArgumentParser:
@@ -85,7 +84,7 @@ def _each(args, what, check):
     for name, text in _bar(texts, args.command):
         try: what(name, text, len(texts) > 1)
         except ValueError as e:                                      # BudgetError, a tag that is never closed
-            failed += 1; _say(f"tokcomp: {name}: {str(e).replace('lines=False', '--join-lines')}")
+            failed += 1; _say(f"tokcomp: {name}: {e}")
     return int(failed > 0)
 
 def _compress(args, compressor):
@@ -143,7 +142,6 @@ def main(
     "Run the command line"
     if sys.stderr is None: sys.stderr = open(os.devnull, 'w')        # closed: `print` would write to the output in its place
     args = make_parser().parse_args(argv)
-    sleep_when_waiting()
     try:
         if sys.stdout is None: raise ValueError("standard output is closed: send it to a file, or to /dev/null")
         from tokcomp.compressor import Compressor

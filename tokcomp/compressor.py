@@ -123,7 +123,7 @@ def _compress_group(self, texts, tagged, ids, options):
     sizes = n if options.count is None else np.array([count(t) for t in texts])
     todo = [i for i, o in enumerate(whole) if o is None]
     def some(o): return [o[i] for i in todo]
-    if target is not None: rates = (target/np.maximum(sizes, 1)).clip(0, 1)
+    if target is not None: rates = (min(target, 2**62)/np.maximum(sizes, 1)).clip(0, 1)    # a larger int is no float
     elif options.max_distortion is None: rates = np.full(len(texts), options.keep_rate)
     else:
         rates = np.ones(len(texts))

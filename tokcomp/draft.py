@@ -65,7 +65,7 @@ class Draft:
 def too_much(self:Draft, takes, budget, name):
     "An error that says what takes how much"
     lines, rest = int(self.sizes[self.breaks].sum()), int(self.sizes[self.forced & ~self.breaks].sum())
-    parts = [f'line breaks take {lines} (lines=False lets them go)']*(lines > 0) + [f'what is protected takes {rest}']*(rest > 0)
+    parts = [f'line breaks take {lines} (lines=False, in a shell --join-lines, lets them go)']*(lines > 0) + [f'what is protected takes {rest}']*(rest > 0)
     return BudgetError(f"{name} is {budget}, but at least {takes} have to stay, {takes - budget} too many: " +
         (', '.join(parts) or 'an empty text takes that many for this tokenizer') + f". The text begins {self.text[:40]!r}")
 

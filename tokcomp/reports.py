@@ -5,9 +5,9 @@
 # %% auto #0
 __all__ = ['PACKAGES', 'FINISHED', 'this_interpreter', 'check_tag', 'failing_cell', 'without_paths', 'without_widgets',
            'sigterm_to_kernel', 'run_notebook', 'code_cells', 'code_by_name', 'reached', 'source_hash',
-           'hash_of_manifest', 'version', 'git_commit', 'peak_memory', 'code_state', 'make_manifest', 'collect',
-           'report_name', 'forget_finished', 'make_report', 'check_reports', 'read_manifest', 'compare_results',
-           'arguments', 'rerun', 'main']
+           'hash_of_manifest', 'version', 'git_commit', 'peak_memory', 'code_state', 'make_manifest', 'write_front',
+           'collect', 'report_name', 'forget_finished', 'make_report', 'check_reports', 'again_in_front',
+           'read_manifest', 'compare_results', 'arguments', 'rerun', 'main']
 
 # %% ../nbs/18_reports.ipynb #2e69ba99
 import argparse, hashlib, json, logging, os, platform, re, resource, shlex, shutil, signal
@@ -18,10 +18,10 @@ from importlib import metadata
 from pathlib import Path
 import psutil, yaml
 from .checkpoint import file_hash, replace_folder
-from .pages import ReportError, index_html, read_json, read_results, render
+from .first_page import index_html
+from .pages import ReportError, read_json, read_results, render
 from .params import (Params, ParamError, check_params, params_folder, parse_overrides, profile_params,
                             read_layer, replace_params, write_params)
-from .threads import sleep_when_waiting
 
 
 # %% ../nbs/18_reports.ipynb #667e608f
@@ -254,6 +254,16 @@ def make_manifest(
         data_fingerprint=run.get('data_fingerprint'), parameters=params.model_dump())
 
 # %% ../nbs/18_reports.ipynb #c53ed78d
+def write_front(
+    folder:Path,   # A report
+    manifest:dict, # From `make_manifest`
+) -> None:
+    "Write a report's manifest and its first page, each whole"
+    for name, text in (('index.html', index_html(folder, manifest)), ('manifest.json', json.dumps(manifest, indent=1))):
+        aside = folder/f'.tmp-{name}'
+        aside.write_text(text, encoding='utf-8')
+        os.replace(aside, folder/name)
+
 def collect(
     output_dir:Path, # Where the run wrote
     folder:Path,     # The report being made
@@ -310,8 +320,7 @@ def make_report(
         if not (made/'params.yaml').exists(): write_params(params, made/'params.yaml')
         run = read_json(made/'run.json') or {}
         manifest = make_manifest(params, root, seconds, run, command, code)
-        (made/'index.html').write_text(index_html(made, manifest), encoding='utf-8')
-        (made/'manifest.json').write_text(json.dumps(manifest, indent=1), encoding='utf-8')
+        write_front(made, manifest)
         replace_folder(made, final)
     if {'train', 'evaluate'} <= {*notebooks}: (root/params.output_dir/FINISHED).touch()
     return final/'index.html'
@@ -337,19 +346,42 @@ def _run_and_render(name, made, final, params, root):
 def check_reports(
     folder:str|Path='reports', # Folder of reports, from the repository's root
     root:Path|None=None,       # Repository's root; None finds it
-) -> dict[str, str]:           # By report: `current`, or what is wrong
+) -> dict[str, str]:           # By report: `current`, with the date if that was decided by a review, or what is wrong
     "Compare each report's source hash with the code as it is now"
     root, states = Path(root or params_folder().parent), {}
     for path in sorted((root/folder).glob('[!.]*/')):
         try:
             manifest = read_json(path/'manifest.json')
             if manifest is None: state = 'no manifest: not a whole report'
-            elif manifest['source_hash'] == hash_of_manifest(root, manifest):
-                state = 'current'
+            elif manifest['source_hash'] == (now := hash_of_manifest(root, manifest)): state = 'current'
+            elif (seen := manifest.get('reviewed')) and seen[-1]['source_hash'] == now: state = f"current: reviewed {seen[-1]['date']}"
             else: state = f"stale: the code has changed since {manifest['date']}"
         except (ReportError, KeyError, TypeError, AttributeError, OSError) as e: state = f'unreadable manifest: {e!r}'
         states[path.name] = state
     return states
+
+# %% ../nbs/18_reports.ipynb #e6ebfb51
+def again_in_front(
+    folder:str|Path='reports', # Folder of reports, from the repository's root
+    name:str|None=None,        # One of them; None for all
+    why:str|None=None,         # Why the changes since it was made cannot change its numbers; None adds no review
+    root:Path|None=None,       # Repository's root; None finds it
+) -> list[str]:                # Reports whose first pages were written
+    "Write first pages anew, and put reviews on record for the reports that are stale"
+    root, written = Path(root or params_folder().parent), []
+    if why is not None and not why.strip(): raise ReportError('expected a review to say why the numbers cannot have changed, got an empty one')
+    states = check_reports(folder, root)
+    if name and name not in states: raise ReportError(f"expected the name of a report out of {', '.join(states) or 'none'}, got {name!r}")
+    for o in [name] if name else states:
+        path = root/folder/o
+        if (manifest := read_json(path/'manifest.json')) is None or not all((path/f'{k}.ipynb').exists() for k in manifest['seconds']): continue   # of another make
+        if why and states[o].startswith('stale'):
+            date = datetime.now(timezone.utc).isoformat('T', 'seconds')
+            review = dict(date=date, commit=git_commit(root), source_hash=hash_of_manifest(root, manifest), why=why.strip())
+            manifest['reviewed'] = [*manifest.get('reviewed', []), review]
+        write_front(path, manifest)
+        written.append(o)
+    return written
 
 # %% ../nbs/18_reports.ipynb #c05f7d2b
 def read_manifest(
@@ -403,8 +435,10 @@ def arguments(
         help='names in nbs/runs, in order')
     add('--rerun', metavar='manifest.json', help='make a report again as its manifest says')
     add('--check', action='store_true', help='only say which reports are older than the code')
+    add('--first-pages', action='store_true', help='write the first pages anew from what the reports hold; nothing is run')
+    add('--review', metavar='why', help='put on record that what changed since a report was made cannot change its numbers, and why')
     args = parser.parse_args(argv)
-    if not (args.check or args.profile or args.rerun):
+    if not (args.check or args.profile or args.rerun or args.first_pages):
         parser.error('expected a profile, such as nano, --rerun or --check')
     if args.rerun and (args.profile or args.p or args.f): parser.error('--rerun takes all parameters from the manifest')
     return args
@@ -428,14 +462,16 @@ def main(
 ) -> int: # Exit status: 0 fine; 1 a notebook failed or a report is stale; 2 wrong parameters; 130 interrupted
     "Run the notebooks of a profile and write their report"
     args = arguments(argv)
-    sleep_when_waiting()                                 # the notebooks' processes have it from this one
     if args.check:
         states = check_reports(args.out)
         for name, state in states.items(): print(f'{name:<20} {state}')
         if not states: print(f'no reports in {args.out}')
-        return int(any(o != 'current' for o in states.values()))
+        return int(not all(o.startswith('current') for o in states.values()))
     try:
         if args.rerun: return rerun(args.rerun, args.out)
+        if args.review is not None or args.first_pages:
+            for name in again_in_front(args.out, args.profile, args.review): print(f'{name}: first page written')
+            return 0
         overrides = parse_overrides(args.p)
         params = profile_params(args.profile, *args.f, overrides=overrides)
         if params.max_steps is not None and 'output_dir' not in overrides:

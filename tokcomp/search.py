@@ -10,8 +10,6 @@ __all__ = ['SEARCHABLE', 'COUNTED', 'read_line', 'read_space', 'open_study', 'ma
 import os, socket, sys, time
 from contextlib import ExitStack
 from pathlib import Path
-from .threads import sleep_when_waiting
-sleep_when_waiting()                                     # before anything imports torch
 import optuna, torch
 from filelock import FileLock
 from optuna.storages import JournalStorage

@@ -11,8 +11,6 @@ from functools import lru_cache, partial
 from importlib import import_module
 from pathlib import Path
 from filelock import FileLock, Timeout
-from .threads import sleep_when_waiting
-sleep_when_waiting()                                     # before anything imports torch
 from .cards import trained_folder
 from .checkpoint import CheckpointError, file_hash, written_aside
 from .options import check_rate
@@ -44,7 +42,7 @@ def compress_rows(
     except BudgetError:                                      # of one row: say which
         for i, text in zip(indices, rows[column]):
             try: compress(text, keep_rate, lines=not join_lines)
-            except BudgetError as e: raise ValueError(f"{name}, row {i}: {str(e).replace('lines=False', '--join-lines')}") from e
+            except BudgetError as e: raise ValueError(f"{name}, row {i}: {e}") from e
         raise
     return dict(compressed=[o.text for o in found], n_tokens=[o.n_tokens for o in found], n_kept=[o.n_kept for o in found])
 

@@ -6,10 +6,9 @@
 __all__ = ['sleep_when_waiting']
 
 # %% ../nbs/01a_threads.ipynb #8fde4504
-import os, sys
+import os
 
 # %% ../nbs/01a_threads.ipynb #9e34dab7
-def sleep_when_waiting() -> bool: # Whether torch is still to be imported, so that it takes effect here too
+def sleep_when_waiting() -> None:
     "Have OpenMP's threads sleep soon when they wait, in this process and those it starts, unless the environment says how they should wait"
     if not {'GOMP_SPINCOUNT', 'OMP_WAIT_POLICY'} & os.environ.keys(): os.environ['GOMP_SPINCOUNT'] = '1000'    # turns of a loop; unset it is 300,000
-    return 'torch' not in sys.modules

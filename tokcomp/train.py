@@ -11,7 +11,6 @@ from contextlib import nullcontext
 from pathlib import Path
 from .params import (ParamError, Params, check_processes, find_layer, load_params, params_folder, parse_overrides,
                             replace_params, unknown_text, write_params)
-from .threads import sleep_when_waiting
 
 # %% ../nbs/11a_train.ipynb #86e4e22b
 def read_arguments(
@@ -76,7 +75,6 @@ def main(
     argv:list[str]|None=None, # Words of the command line; None takes this process's
 ) -> int: # Exit status: 0 trained; 1 failed; 2 wrong parameters; 143 asked to end, and saved
     "Train a reconstructor and its policies as parameter files say; in many processes under torchrun or accelerate launch"
-    sleep_when_waiting()                                 # torch is imported below
     def say(text):
         if int(os.environ.get('RANK', 0)) == 0: print(text, file=sys.stderr)
     try:

@@ -72,7 +72,9 @@ def read_tokenizer(
     "The tokenizer of trained weights, checked to be the one that they were trained with"
     card = read_card(folder)
     own = card.base_model in OWN_MODELS
-    tokenizer = AutoTokenizer.from_pretrained(folder if own else model_folder(card.base_model))
+    source = folder if own else model_folder(card.base_model)
+    try: tokenizer = AutoTokenizer.from_pretrained(source)
+    except (OSError, ValueError) as e: raise CheckpointError(f"expected the files of a tokenizer in {source}, could not read them: {e}") from e
     if (found := tokenizer_hash(tokenizer)) != card.tokenizer:
         raise CheckpointError(f"expected a tokenizer with hash {card.tokenizer} for {card.name}, that of "
                               f"{folder if own else card.base_model} has {found}: their token ids do not agree")
