@@ -2,7 +2,7 @@
 __version__ = "0.1.0"
 __all__ = ['Compressor']
 
-from .threads import sleep_when_waiting
+from tokcomp.threads import sleep_when_waiting
 sleep_when_waiting()        # before anything imports torch: read once, when it is loaded
 
 def __getattr__(name):

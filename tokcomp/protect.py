@@ -14,7 +14,7 @@ from dataclasses import dataclass
 _NEGATION = ("no not nor none never nobody nothing nowhere neither without cannot unless except hardly scarcely barely "
              "non ain't").replace(' ', '|')
 KINDS = {name: re.compile(pattern, flags) for name, pattern, flags in (
-    ('numbers', r'[-+−±]?[$€£¥]?(?<!\d)\d(?:[\d.,:/]*\d)?(?:\s?[%‰°$€£¥])?', 0),
+    ('numbers', r'[-+−±]?[$€£¥]?(?<!\d)\d+(?:[.,:/]{1,40}\d+)*(?:\s?[%‰°$€£¥])?', 0),
     ('urls', r'\b(?:https?|ftp|file)://[^\s<>"]+|\bwww\.[^\s<>"]+', re.I),
     ('emails', r'(?<![\w.+-])[\w.+-]{1,64}@[\w-]{1,63}(?:\.[\w-]{1,63}){1,8}', 0),
     ('code', r'```.*?(?:```|\Z)|`[^`\n]{1,500}`', re.S),

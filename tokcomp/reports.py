@@ -367,15 +367,20 @@ def again_in_front(
     why:str|None=None,         # Why the changes since it was made cannot change its numbers; None adds no review
     root:Path|None=None,       # Repository's root; None finds it
 ) -> list[str]:                # Reports whose first pages were written
-    "Write first pages anew, and put reviews on record for the reports that are stale"
+    "Write first pages anew, and put reviews on record for the reports that are stale; what is no whole report of notebooks is passed over"
     root, written = Path(root or params_folder().parent), []
     if why is not None and not why.strip(): raise ReportError('expected a review to say why the numbers cannot have changed, got an empty one')
     states = check_reports(folder, root)
     if name and name not in states: raise ReportError(f"expected the name of a report out of {', '.join(states) or 'none'}, got {name!r}")
     for o in [name] if name else states:
-        path = root/folder/o
-        if (manifest := read_json(path/'manifest.json')) is None or not all((path/f'{k}.ipynb').exists() for k in manifest['seconds']): continue   # of another make
-        if why and states[o].startswith('stale'):
+        path, stale = root/folder/o, states[o].startswith('stale')
+        whole = stale or states[o].startswith('current')
+        manifest = read_json(path/'manifest.json') if whole else None
+        whole = whole and all((path/f'{k}.ipynb').exists() for k in manifest['seconds'])
+        if name and not whole: raise ReportError(f"expected a whole report of notebooks in {path}, it is {states[o]}: make it again")
+        if name and why and not stale: raise ReportError(f'{name} needs no review: it is {states[o]}')
+        if not whole: continue
+        if why and stale:
             date = datetime.now(timezone.utc).isoformat('T', 'seconds')
             review = dict(date=date, commit=git_commit(root), source_hash=hash_of_manifest(root, manifest), why=why.strip())
             manifest['reviewed'] = [*manifest.get('reviewed', []), review]
@@ -436,11 +441,13 @@ def arguments(
     add('--rerun', metavar='manifest.json', help='make a report again as its manifest says')
     add('--check', action='store_true', help='only say which reports are older than the code')
     add('--first-pages', action='store_true', help='write the first pages anew from what the reports hold; nothing is run')
-    add('--review', metavar='why', help='put on record that what changed since a report was made cannot change its numbers, and why')
+    add('--review', metavar='why', help='put on record that what changed since the report of a profile (without one: those that are stale) was made cannot change its numbers, and why')
     args = parser.parse_args(argv)
-    if not (args.check or args.profile or args.rerun or args.first_pages):
-        parser.error('expected a profile, such as nano, --rerun or --check')
+    modes = [o for o, given in (('--check', args.check), ('--rerun', args.rerun), ('--first-pages', args.first_pages), ('--review', args.review is not None)) if given]
+    if len(modes) > 1: parser.error(f"expected one of {' and '.join(modes)}")
+    if not (modes or args.profile): parser.error('expected a profile, such as nano, --check, --rerun, --first-pages or --review')
     if args.rerun and (args.profile or args.p or args.f): parser.error('--rerun takes all parameters from the manifest')
+    if modes and (args.p or args.f): parser.error(f'{modes[0]} takes no parameters')
     return args
 
 def rerun(
@@ -470,7 +477,7 @@ def main(
     try:
         if args.rerun: return rerun(args.rerun, args.out)
         if args.review is not None or args.first_pages:
-            for name in again_in_front(args.out, args.profile, args.review): print(f'{name}: first page written')
+            for name in again_in_front(args.out, args.profile, args.review): print(f'{name}: first page written', '' if args.review is None else '; reviewed where it was stale', sep='')
             return 0
         overrides = parse_overrides(args.p)
         params = profile_params(args.profile, *args.f, overrides=overrides)

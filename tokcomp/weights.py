@@ -74,7 +74,8 @@ def read_tokenizer(
     own = card.base_model in OWN_MODELS
     source = folder if own else model_folder(card.base_model)
     try: tokenizer = AutoTokenizer.from_pretrained(source)
-    except (OSError, ValueError) as e: raise CheckpointError(f"expected the files of a tokenizer in {source}, could not read them: {e}") from e
+    except Exception as e:                               # whatever the libraries make of a damaged file
+        raise CheckpointError(f"expected the files of a tokenizer in {source}, could not read them: {e!r}") from e
     if (found := tokenizer_hash(tokenizer)) != card.tokenizer:
         raise CheckpointError(f"expected a tokenizer with hash {card.tokenizer} for {card.name}, that of "
                               f"{folder if own else card.base_model} has {found}: their token ids do not agree")
