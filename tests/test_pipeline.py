@@ -161,8 +161,9 @@ def test_speed_is_measured_and_a_missing_peer_is_said(tmp_path):
     assert done.returncode == 0, done.stderr[-3000:]
     found = json.loads((tmp_path / "integration/speed.json").read_text())
     assert "not installed: python -m tokcomp.peers install" in found["failed"]["llmlingua"]
-    assert {"tokenizer", "policy", "compressor", "surprisal, tiny", "llmlingua-2 small (random weights)"} == {
-        o["method"] for o in found["compressing"]}
-    assert all(o["ms_per_1000_tokens"] > 0 for o in found["compressing"])
+    assert {"tokenizer", "policy", "compressor", "frequency", "surprisal", "mixture", "stop words", "surprisal, tiny", "phrases, tiny",
+            "llmlingua-2 small (random weights)"} == {o["method"] for o in found["compressing"]}
+    assert all(0 < o["fastest_s"] <= o["seconds"] <= o["slowest_s"] for o in found["compressing"])
     compressed = [o for o in found["answering"] if o["keep_rate"] < 1]
     assert compressed and all(o["prompt_tokens"] < o["full_tokens"] and o["cache_ratio"] > 1 for o in compressed)
+    assert all(o["first_token_lowest"] <= o["first_token_highest"] for o in compressed)
