@@ -18,7 +18,7 @@ from tokenizers import Tokenizer
 from .cards import base_is_here, copy_trained, read_card, shipped_folder, trained_folder
 from .checkpoint import CheckpointError
 from .compressed import Compressed
-from .device import has_bf16_cpu
+from .device import has_fast_bf16
 from .draft import Draft
 from .fold import FoldedPolicy
 from .guard import reason_to_keep
@@ -40,7 +40,7 @@ class Compressor(Restoring):
         try:
             tensors = load_file(self.folder/'compressor.safetensors')
             cfg = PolicyConfig(**{**self.card.policy, 'dilations': tuple(self.card.policy['dilations'])})
-            self.policy = FoldedPolicy(cfg, tensors, torch.bfloat16 if has_bf16_cpu() else torch.float32)
+            self.policy = FoldedPolicy(cfg, tensors, torch.bfloat16 if has_fast_bf16() else torch.float32)
             self.flags, self.lengths, self.unigram_bits = (tensors[o].numpy() for o in ('flags', 'byte_lengths', 'unigram_bits'))
             word = (self.flags & begins_blank != 0) & (self.flags & (sign | blank) == 0)
             # 0 no word's beginning, 1 one, 2 one of the hundred most frequent: for the guard
