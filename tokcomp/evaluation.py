@@ -310,7 +310,7 @@ def summarize(
             if len(means) < 2: record.update({what: float(means.mean()) if len(means) else None}); continue
             interval = bootstrap_interval(means.to_numpy(), params.confidence, params.bootstrap_samples, params.seed)
             record.update({what: interval.mean, f'{what}_low': interval.low, f'{what}_high': interval.high})
-        record.update({o: float(rows[o].mean()) for o in ('insertion_error', 'sequence_match', 'reader_keep_rate')})
+        record.update({o: float(rows[o].mean()) for o in ('insertion_error', 'sequence_match', 'reader_keep_rate', 'in_order') if o in rows})
         records.append({k: None if isinstance(v, float) and math.isnan(v) else v for k, v in record.items()})
     return records
 

@@ -129,6 +129,9 @@ def insertion_error(
 # %% ../nbs/10_metrics.ipynb #c3bae2f2
 #: Kinds of `protect` whose retention is reported
 RETAINED = ('numbers', 'names', 'negations', 'urls')
+#: What may not stand beside an occurrence: it would be a part of a longer number, or of a longer word
+_BOUNDS = dict(numbers=(r"(?<!\d)(?<!\d[.,:/])", r"(?!\d)(?![.,:/]\d)"), words=(r"(?<!\w)", r"(?!\w)"))
+_HYPHEN = re.compile(r"^[-+−±](?=\d)")  # no sign after a letter or a digit: UTF-8, 10-20
 
 def retention(
     original_text:str,   # Text before compression
@@ -137,10 +140,12 @@ def retention(
 ) -> tuple[int, int]:    # Occurrences in the original; how many of them the compressed text still has
     "How many of the original's numbers, names … survive in the compressed text"
     if kind not in KINDS: raise ValueError(f"expected a kind out of {', '.join(KINDS)}, got {kind!r}")
-    there = Counter(m.group() for m in KINDS[kind].finditer(original_text))
-    def standing(o):  # by itself: neither in a longer word nor in a longer number
-        return len(re.findall(rf"(?<!\w)(?<!\d[.,]){re.escape(o)}(?!\w)(?![.,]\d)", compressed_text))
-    return there.total(), sum(min(n, standing(o)) for o, n in there.items())
+    there = Counter(_HYPHEN.sub('', m.group()) if m.start() and original_text[m.start() - 1].isalnum() else m.group()
+                    for m in KINDS[kind].finditer(original_text))
+    before, after = _BOUNDS.get(kind, _BOUNDS['words'])
+    def standing(o, text): return len(re.findall(before + re.escape(o) + after, text))
+    there = {o: min(n, standing(o, original_text)) for o, n in there.items()}   # by one rule in both: the original keeps all
+    return sum(there.values()), sum(min(n, standing(o, compressed_text)) for o, n in there.items())
 
 # %% ../nbs/10_metrics.ipynb #dbd0849b
 _NUMBER = re.compile(r"\d+(?:[.,]\d+)*")

@@ -143,7 +143,7 @@ class RewardParams(_Group):
     "What the policy is rewarded for, and how the reward is credited"
     reward: Literal["information_theoretic", "simple"] = Field(description="Which reward")
     rate_weight: float = Field(
-        ge=0, le=1000, description="Price of keeping a token (lambda), bits/token")
+        ge=0, le=1000, description="Price of keeping a token (lambda) in the objective that is logged, bits/token; masks of one text keep equally many, so it does not change what they are compared by (reward `information_theoretic`)")
     importance_weighting: float = Field(
         ge=0, le=10, description="Exponent of token rarity in the distortion; 0 is off")
     similarity_weight: float = Field(
@@ -272,7 +272,10 @@ RULES = (
      lambda p: p.start_from is not None or not p.start_policy),
     ("similarity_weight needs similarity_model, which measures it, and reward information_theoretic",
      ("similarity_weight", "similarity_model", "reward"),
-     lambda p: not p.similarity_weight or p.similarity_model is not None and p.reward == "information_theoretic"))
+     lambda p: not p.similarity_weight or p.similarity_model is not None and p.reward == "information_theoretic"),
+    ("credit token charges decisions in bits: it needs reward information_theoretic and similarity_weight 0",
+     ("credit", "reward", "similarity_weight"),
+     lambda p: p.credit == "text" or p.reward == "information_theoretic" and not p.similarity_weight))
 
 def broken_rules(
     values,         # Object with parameters as attributes

@@ -24,7 +24,7 @@ from .evaluation import RESTORED, TestBlocks, n_restored, restore_rows, restored
 from .frames import package_hash
 from .models import model_folder
 from .pydocs import cache_folder
-from .reconstructor import Reconstructor, load_lm
+from .reconstructor import Reconstructor, load_lm, next_kept
 from .tokens import encode_text
 
 # %% ../nbs/13_peers.ipynb #9707c22e
@@ -261,7 +261,7 @@ def evaluate_strings(
     encoder=None,                # For the cosine; None measures none
     utility:tuple|None=None,     # From `block_utility`; None measures none
     progress:bool=True,          # Show a progress bar?
-) -> tuple:                      # DataFrame by block, as from `evaluate_seed`; {(method, keep_rate): restored ids}
+) -> tuple:                      # DataFrame by block, as from `evaluate_seed`, and `in_order`: whether the tokens read back stand in the text in their order; {(method, keep_rate): restored ids}
     "What compressed texts cost and what comes back, read from their strings"
     frames, restored, originals = [], {}, blocks.rows()
     texts = blocks.texts(originals)
@@ -281,6 +281,8 @@ def evaluate_strings(
                            max_insertions=params.max_insertions, insertion_penalty=params.insertion_penalty) if n else []
         frame = pd.DataFrame(dict(method=method, seed=seed, asked_keep_rate=rate, document=blocks.documents, block=blocks.keys,
                                   n_tokens=blocks.n_tokens, bits=bits, n_kept=counts.numpy(), **retained(texts, compressed)))
+        # where they are not the text's own tokens in its order, the judge has no anchor (04)
+        frame['in_order'] = (next_kept(blocks.input_ids, blocks.token_mask, kept_ids, kept_mask)[:, -1] == kept_mask.sum(-1)).cpu().numpy()
         frame[['utility', 'reader_keep_rate', *RESTORED]] = np.nan
         if utility:
             contexts = [compressed[i] for i in utility[0]]
