@@ -6,7 +6,7 @@
 __all__ = ['Card', 'read_card', 'shipped_folder', 'trained_folder', 'base_is_here', 'copy_trained']
 
 # %% ../nbs/07a_cards.ipynb #b0beed5c
-import json, re, shutil
+import json, os, re, shutil
 from dataclasses import dataclass, field, fields
 from pathlib import Path
 from .checkpoint import CheckpointError, replace_folder, written_aside
@@ -57,9 +57,10 @@ def shipped_folder(
     return Path(tokcomp.__file__).parent/'trained'
 
 def trained_folder(
-    name:str, # A name that ships, a folder, or a hub name
-) -> Path:    # The folder; it has a card
+    name:str|Path, # A name that ships, a folder, or a hub name
+) -> Path:         # The folder; it has a card
     "Find trained weights by name"
+    name = os.fspath(name)
     shipped = sorted(o.parent.name for o in shipped_folder().glob('*/card.json'))
     folder = shipped_folder()/name if name in shipped else Path(name).expanduser()
     why = ''

@@ -54,19 +54,23 @@ def make_parser() -> argparse.ArgumentParser:
 
 def read_texts(
     files:list[str], # Paths; '-' and an empty list are standard input
-) -> list:           # (name, text) of each
-    "Read texts, or raise with a sentence"
-    found = []
+) -> tuple:          # (name, text) of each that can be read; how many cannot, which is said
+    "Read texts"
+    found, failed = [], 0
     for path in files or ['-']:
         name = os.fsencode(path).decode('utf-8', 'replace')          # a path may be any bytes
-        if path == '-' and sys.stdin is None: raise ValueError("standard input is closed: name a file, or give a text through a pipe")
-        try: raw = sys.stdin.buffer.read() if path == '-' else Path(path).read_bytes()
-        except OSError as e: raise ValueError(f"{name} cannot be read: {e.strerror}") from e
-        try: found.append((name, raw.decode()))
+        try:
+            if path == '-' and sys.stdin is None: raise ValueError("standard input is closed: name a file, or give a text through a pipe")
+            raw = sys.stdin.buffer.read() if path == '-' else Path(path).read_bytes()
+            found.append((name, raw.decode()))
+        except OSError as e: _say(f"tokcomp: {name} cannot be read: {e.strerror}")
         except UnicodeDecodeError as e:
-            raise ValueError(f"{name} is not UTF-8: byte 0x{raw[e.start]:02x} at offset {e.start}. "
-                             "Convert it first, e.g. iconv -f latin1 -t utf-8") from e
-    return found
+            kind = 'utf-16' if raw[:2] in (b'\xff\xfe', b'\xfe\xff') else 'latin1'
+            _say(f"tokcomp: {name} is not UTF-8: byte 0x{raw[e.start]:02x} at offset {e.start}. Convert it first, e.g. iconv -f {kind} -t utf-8")
+        except ValueError as e: _say(f"tokcomp: {e}")
+        else: continue
+        failed += 1
+    return found, failed
 
 # %% ../nbs/16_cli.ipynb #d8e28eca
 def _say(*texts): print(*texts, file=sys.stderr)
@@ -80,9 +84,9 @@ def _bar(texts, what):
 def _each(args, what, check):
     "Call `what` for every text; what cannot be done with one of them is said, and the others are not held up"
     check()                                                          # wrong for one is wrong for all
-    texts, failed = read_texts(args.files), 0
+    texts, failed = read_texts(args.files)
     for name, text in _bar(texts, args.command):
-        try: what(name, text, len(texts) > 1)
+        try: what(name, text, len(args.files) > 1)
         except ValueError as e:                                      # BudgetError, a tag that is never closed
             failed += 1; _say(f"tokcomp: {name}: {e}")
     return int(failed > 0)
@@ -99,17 +103,18 @@ def _compress(args, compressor):
                 spans=[vars(o) for o in r.spans], protected=[vars(o) for o in r.audit]),
                 ensure_ascii=False))
         else: sys.stdout.write(r.text + '\n'*(several and not r.text.endswith('\n')))
-        if r.whole: _say(f"{name}: left whole, {r.whole} (--no-guard compresses it regardless)")
+        if r.whole: _say(f"{name}: left whole, {r.whole}" + ' (--no-guard compresses it regardless)'*(r.n_tokens > 0))
         elif sys.stderr.isatty(): _say(f"{name}: {r.n_kept:,} of {r.n_tokens:,} tokens kept ({r.keep_rate:.0%})")
     from tokcomp.options import check_options
     return _each(args, one, lambda: check_options(**options))
 
 # %% ../nbs/16_cli.ipynb #29876671
 def _restore(args, compressor):
-    texts = read_texts(args.files)
+    texts, failed = read_texts(args.files)
     for (name, text), restored in zip(texts, compressor.restore([t for _, t in texts], args.max_insertions, progress=sys.stderr.isatty())):
         if args.json: print(json.dumps(dict(file=name, compressed=text, text=restored), ensure_ascii=False))
-        else: sys.stdout.write(restored + '\n'*(len(texts) > 1 and not restored.endswith('\n')))
+        else: sys.stdout.write(restored + '\n'*(len(args.files) > 1 and not restored.endswith('\n')))
+    return int(failed > 0)
 
 def _score(args, compressor):
     def one(name, text, several):

@@ -68,7 +68,8 @@ class Compressed:
         return None if self._bits is None else np.where(self._kept, 0, self._bits).astype(np.float32)
     @property
     def distortion(self) -> float|None:
-        "Predicted bits a token of the original that putting the dropped ones back will cost"
+        "Predicted bits a token of the original that putting the dropped ones back will cost; None where nothing predicts it"
+        if self.n_kept == self.n_tokens: return 0.
         return None if self._bits is None else float(self.token_bits.sum()/max(self.n_tokens, 1))
     @property
     def similarity(self) -> float|None:

@@ -35,7 +35,7 @@ class Compressor(Restoring):
     def __init__(self,
         folder:str|Path, # Trained weights
     ):
-        self.folder = Path(folder)
+        self.folder = Path(folder).expanduser().resolve()            # what restores is read from it later, wherever the program is by then
         self.card = read_card(self.folder)
         try:
             tensors = load_file(self.folder/'compressor.safetensors')
@@ -255,7 +255,7 @@ def save_pretrained(self:Compressor,
     "Copy the weights that this compressor was made from, with a page of their figures"
     from tokcomp.hub import model_card
     page = model_card(self.card)
-    copied = copy_trained(self.folder, Path(folder))
+    copied = copy_trained(self.folder, Path(folder).expanduser())
     (copied/'README.md').write_text(page, encoding='utf-8')
     return copied
 

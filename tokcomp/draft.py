@@ -13,17 +13,18 @@ from .pieces import pieces_of
 from .words import BudgetError, character_offsets, choose_units, kept_text, line_break, unit_starts_of
 
 # %% ../nbs/08h_draft.ipynb #d6450597
-# marks; what a zero-width joiner joins, and itself; skin tones; the second of two regional letters
-_JOINED = regex.compile(r'[\p{M}\u200d\U0001F3FB-\U0001F3FF]|(?<=\u200d).|(?<=[\U0001F1E6-\U0001F1FF])[\U0001F1E6-\U0001F1FF]', regex.S)
+# what may belong to the character before it, or draw in the one after it
+_JOINS = regex.compile('[' + ''.join(rf'\p{{GCB={o}}}' for o in ('Extend', 'ZWJ', 'SpacingMark', 'Prepend', 'V', 'T', 'LV', 'LVT', 'Regional_Indicator')) + ']')
+_CHARACTER = regex.compile(r'\X')
 
 def joined(
     text:str,           # Any text
     offsets:np.ndarray, # Character at which each token begins; int, (n_tokens,)
 ) -> np.ndarray:        # bool, (n_tokens,)
     "Which tokens begin inside what a reader sees as one character"
-    if text.isascii(): return np.zeros(len(offsets), bool)
-    inside = np.zeros(len(text) + 1, bool)
-    inside[[o.start() for o in _JOINED.finditer(text)]] = True
+    if '\r' not in text and (text.isascii() or not _JOINS.search(text)): return np.zeros(len(offsets), bool)
+    inside = np.ones(len(text) + 1, bool)
+    inside[[o.start() for o in _CHARACTER.finditer(text)]] = False
     return inside[offsets]
 
 class Draft:
@@ -62,9 +63,10 @@ class Draft:
 
 # %% ../nbs/08h_draft.ipynb #018a24b5
 @patch
-def too_much(self:Draft, takes, budget, name):
-    "An error that says what takes how much"
-    lines, rest = int(self.sizes[self.breaks].sum()), int(self.sizes[self.forced & ~self.breaks].sum())
+def too_much(self:Draft, takes, budget, name, count=None):
+    "An error that says what takes how much, of the policy's tokens or as `count` counts strings"
+    lines = int(self.sizes[self.breaks].sum()) if count is None or not self.breaks.any() else min(count(self.string(self.breaks)), takes)
+    rest = takes - lines if (self.forced & ~self.breaks).any() else 0
     parts = [f'line breaks take {lines} (lines=False, in a shell --join-lines, lets them go)']*(lines > 0) + [f'what is protected takes {rest}']*(rest > 0)
     return BudgetError(f"{name} is {budget}, but at least {takes} have to stay, {takes - budget} too many: " +
         (', '.join(parts) or 'an empty text takes that many for this tokenizer') + f". The text begins {self.text[:40]!r}")
@@ -86,7 +88,7 @@ def fit(self:Draft, target, count, guess):
     "Units whose string has at most `target` tokens and as many as can be, the threshold, the policy's tokens, and the string's"
     def at(k): return *(chosen := self.best(k)), k, count(self.string(chosen[0]))
     low = at(self.least)
-    if low[3] > target: raise self.too_much(low[3], target, 'target_tokens')
+    if low[3] > target: raise self.too_much(low[3], target, 'target_tokens', count)
     high, k, tries = self.n, int(guess), 0                       # everything is known not to fit
     while high - low[2] > 1:
         k = min(max(k, low[2] + 1), high - 1) if tries < 5 else (low[2] + high)//2

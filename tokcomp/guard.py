@@ -6,30 +6,59 @@
 __all__ = ['looks_like', 'reason_to_keep']
 
 # %% ../nbs/08c_guard.ipynb #ecc42936
-import json, re
+import ast, json, re, textwrap
 
 # %% ../nbs/08c_guard.ipynb #76124f8e
 _CODE = re.compile(r"""(?:(?:def|class|async\ def|for|while|if|elif|else|try|except|with|fn|func|switch|match|case)\b.*[:{]\s*$   # a block opens
     |(?:import|from|using|package|\#include|return|let|const|var|pub|static|public|private|void|use)\b.*[;\w)>"']\s*$
-    |.*[;{}]\s*$|[\])}]+[,;]?\s*$|</?[a-zA-Z][^<>]*>|[\w.\[\]"']+\s*[-+*/|&^:]?=\s*\S|\s*(?://|\#!|/\*|\*/|--\s)|[\w.]+\(.*\)\s*$)""", re.X)
+    |.*[;{}]\s*$|[\])}]+[,;]?\s*$|</?[a-zA-Z][^<>]*>|[\w.\[\]"']+(?:,\s[\w.\[\]"']+){0,20}\s*[-+*/|&^:]?=\s*\S|/\*|\*/|[\w.]+\(.*\)\s*$
+    |@[\w.]+(?:\(.*\))?\s*$|\[{1,2}[\w. "'-]+\]{1,2}\s*$|(?:fi|done|esac|then|do|end|pass|break|continue)\s*$|(?:echo|export|sudo|mkdir|grep|awk)\s|(?=.{1,100}$).*\$[({a-zA-Z_])""", re.X)
+
+_COMMENT = re.compile(r'\#|//|--\s|;')
+_KEY = re.compile(r"""(?:-\s+)?["']?[a-z_][\w./-]*["']?:(?:\s|$)""")                   # of YAML
+_FENCED = re.compile(r'(```|~~~)[^\n`~]*\n(?:(?!\1).)*\1', re.S)
+_STRING = re.compile(r"""'(?:[^'\\\n]|\\.)*'|"(?:[^"\\\n]|\\.)*["]""")
+_LITERAL = re.compile(r'(?:[\s\[\]{}(),:.+\-\deE]|True|False|None)*')
+_STATEMENT = re.compile(r'^\s*(?:(?:import|from|def|class|async|with|for|if|while|try)\b|@\w|[\w.\[\], ]+=[^=]|[\w.]+\()', re.M)
+_SAMPLE = 50_000  # characters that are parsed
+
+def _is_json(text):
+    try: return isinstance(json.loads(text), (dict, list))
+    except (ValueError, RecursionError): return False
+
+def _is_python(text):
+    "Statements that Python's parser takes, one of which does something: prose parses now and then, *Yes* does"
+    if not _STATEMENT.search(text): return False
+    if len(text) > _SAMPLE:                                       # up to the last line of them that is not indented
+        ends = [m.start() for m in re.finditer(r'\n(?=[^\s)\]}])', text[:_SAMPLE])]
+        text = text[:ends[-1]] if ends else text[:_SAMPLE]
+    text = re.sub(r'\\.', '_', text.replace('\\\n', ' '))        # the parser would warn of escapes
+    try: body = ast.parse(textwrap.dedent(text)).body
+    except (SyntaxError, ValueError, RecursionError, MemoryError): return False
+    acts = [o for o in body if not isinstance(o, ast.Expr) or isinstance(o.value, ast.Call)]
+    return bool(acts) and (len(body) > 1 or hasattr(acts[0], 'body'))
 
 def looks_like(
     text:str, # Any text
-) -> str|None: # 'JSON', 'a table' or 'code'; None for prose
+) -> str|None: # 'JSON', 'data', 'a table' or 'code'; None for prose
     "What a text is, where it is not prose"
-    bare = text.strip()
-    if bare[:1] in '{[' and bare[-1:] in '}]' and bare:
-        try: return 'JSON' if isinstance(json.loads(bare), (dict, list)) else None
-        except (ValueError, RecursionError): pass
-    lines = [o for o in bare.splitlines() if o.strip()]
+    bare = text.removeprefix('\ufeff').strip()
+    lines = [o for o in map(str.strip, bare.splitlines()) if o]
+    if bare[:1] in ('{', '[', '(') and bare[-1] in '}])':
+        if _is_json(bare) or len(lines) > 1 and all(o[0] in '{[' for o in lines) and all(map(_is_json, lines)): return 'JSON'
+        if _LITERAL.fullmatch(_STRING.sub('', bare)): return 'data'
+    if bare.startswith('#!/') or _FENCED.fullmatch(bare) or _is_python(text.removeprefix('\ufeff')): return 'code'
     if len(lines) < 3: return None
     for mark in ('|', '\t', ',', ';'):
         counts = [o.count(mark) for o in lines]
         usual = max(set(counts), key=counts.count)
         cells = sum(map(len, lines)) / max(sum(counts), 1)        # prose has commas too, but its cells are long and uneven
         if usual >= (1 if mark in '|\t' else 2) and counts.count(usual) >= .8*len(lines) and cells < 40: return 'a table'
-    ends = (o if len(o) <= 400 else o[:200] + o[-200:] for o in map(str.strip, lines))    # no pattern sees a long line
-    if sum(_CODE.match(o) is not None for o in ends) >= .5*len(lines): return 'code'
+    said = [o if len(o) <= 400 else o[:200] + o[-200:] for o in lines if not _COMMENT.match(o)]      # no pattern sees a long line
+    if len(said) < 3: return None
+    keys = sum(_KEY.match(o) is not None for o in said)
+    if keys >= max(3, .5*len(said)) and keys + sum(o.startswith('- ') for o in said) >= .8*len(said): return 'code'
+    if sum(_CODE.match(o) is not None for o in said) >= .5*len(said): return 'code'
 
 # %% ../nbs/08c_guard.ipynb #d40c7d87
 def reason_to_keep(

@@ -8,7 +8,7 @@ __all__ = ['compress_prompt', 'langchain_compressor', 'llama_index_postprocessor
 # %% ../nbs/17_integrations.ipynb #77d574fb
 import importlib, itertools, re
 from .compressor import Compressor
-from .options import check_options, check_rate, check_text, counter, several
+from .options import check_options, check_rate, check_text, check_whole, counter, several
 
 # %% ../nbs/17_integrations.ipynb #61ca71f5
 # LLMLingua 0.2.2's arguments that steer its own way of compressing, at their defaults
@@ -40,16 +40,19 @@ def compress_prompt(
     "Compress a prompt with the arguments of LLMLingua"
     for name, value in foreign.items():
         if name not in _FOREIGN: raise TypeError(f"compress_prompt has no argument {name!r}")
-        if value != _FOREIGN[name]:
+        if type(value) is not type(_FOREIGN[name]) or value != _FOREIGN[name]:
             raise ValueError(f"{name}={value!r} steers LLMLingua's own method and has no meaning here: leave it out")
     contexts = [check_text(o) for o in several(context, 'context', (str, bytes))]
-    check_text(instruction), check_text(question)
+    for name, o in (('instruction', instruction), ('question', question)):
+        if not isinstance(o, str): raise TypeError(f"expected {name} as a text, got {type(o).__name__}: leave it out where there is none")
+        check_text(o)
+    target_token = check_whole('target_token', target_token, -1)
     joint = '\n\n'.join(contexts)
     if target_token < 0:
         whole, *own = map(len, compressor.encode(joint, *contexts))
         between = max(whole - sum(own), 0)               # they stay, however little of the texts does
         budget = dict(keep_rate=(between + check_rate(rate)*(whole - between))/max(whole, 1))
-    else: budget = dict(target_tokens=int(target_token), tokenizer=tokenizer)
+    else: budget = dict(target_tokens=target_token, tokenizer=tokenizer)
     keep = several(force_tokens, 'force_tokens', (str, re.Pattern)) + ('\n\n',)*(len(contexts) > 1 and not lines)
     r = compressor.compress(joint, **budget, keep=keep, kinds=('numbers',) if force_reserve_digit else (), guard=guard, lines=lines)
     ends = itertools.accumulate(len(o) + 2 for o in contexts)

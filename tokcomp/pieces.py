@@ -6,12 +6,13 @@
 __all__ = ['PIECE', 'next_cut', 'pieces_of', 'pieces_from']
 
 # %% ../nbs/08f_pieces.ipynb #e7a5e26a
-import re
+import re, regex
 from collections.abc import Iterator
 
 # %% ../nbs/08f_pieces.ipynb #82d8730a
 PIECE = 16_384
 _CUT = re.compile(r'(?<=\S) (?=\S)')
+_CHARACTER = regex.compile(r'\X')  # what a reader sees as one
 
 def next_cut(
     text:str,    # From the last cut on
@@ -19,7 +20,9 @@ def next_cut(
 ) -> int|None:   # Where to cut; None: more text is needed, or the rest is one piece
     "The place of the next cut"
     if found := _CUT.search(text, PIECE, 2*PIECE + 1): return found.start()
-    if len(text) > 2*PIECE: return 2*PIECE
+    if len(text) > 2*PIECE:
+        for o in _CHARACTER.finditer(text, 2*PIECE - 200):
+            if o.end() >= 2*PIECE: return 2*PIECE if o.end() == 2*PIECE or o.start() == 2*PIECE - 200 else o.start()
     return len(text) if ended and text else None
 
 def pieces_of(

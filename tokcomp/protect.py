@@ -6,22 +6,22 @@
 __all__ = ['KINDS', 'TAGS', 'found', 'Protected', 'protection_patterns', 'protected_spans', 'Finder', 'TagReader', 'read_tags']
 
 # %% ../nbs/08b_protect.ipynb #27149750
-import difflib, re
+import difflib, re, regex
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 # %% ../nbs/08b_protect.ipynb #a1060d7c
 _NEGATION = ("no not nor none never nobody nothing nowhere neither without cannot unless except hardly scarcely barely "
              "non ain't").replace(' ', '|')
-KINDS = {name: re.compile(pattern, flags) for name, pattern, flags in (
-    ('numbers', r'[-+−±]?[$€£¥]?(?<!\d)\d+(?:[.,:/]{1,40}\d+)*(?:\s?[%‰°$€£¥])?', 0),
+KINDS = {name: regex.compile(pattern, flags) for name, pattern, flags in (
+    ('numbers', r'[-+−±]?(?:\b[A-Z]{1,3}(?=[$€£¥]))?(?:[$€£¥]\s?)?(?<!\d)(?:0[xX][\da-fA-F]+|(?:(?<![.\w])\.\d|\d)\d*(?:[.,:/]{1,40}\d+)*(?:[eE][-+−]?\d+)?[¼-¾⅐-⅞]?|[¼-¾⅐-⅞])(?:\s?[%‰°$€£¥])?', 0),
     ('urls', r'\b(?:https?|ftp|file)://[^\s<>"]+|\bwww\.[^\s<>"]+', re.I),
     ('emails', r'(?<![\w.+-])[\w.+-]{1,64}@[\w-]{1,63}(?:\.[\w-]{1,63}){1,8}', 0),
-    ('code', r'```.*?(?:```|\Z)|`[^`\n]{1,500}`', re.S),
-    ('quotes', r'"[^"\n]{1,500}"|“[^”\n]{1,500}”|«[^»\n]{1,500}»', 0),
-    ('names', r"(?<=[^\s.!?…:] )[A-Z][\w'’-]{0,60}|\b(?=[\w-]{0,60}[a-z\d][A-Z])\w[\w-]{0,60}|\b[A-Z]{2,20}\b", 0),
+    ('code', r'```.*?(?:```|\Z)|`[^`\n]{1,10000}`', re.S),
+    ('quotes', r'"[^"\n]{1,10000}"|“[^“”\n]{1,10000}”|«[^«»\n]{1,10000}»', 0),
+    ('names', r"(?=\p{Lu})(?<=[^\s.!?…:][ \n][\"“'‘(\[«]?)\p{Lu}[\w'’-]{0,60}|\b(?=[\w-]{0,60}[\p{Ll}\d]\p{Lu})\w[\w-]{0,60}|\b\p{Lu}{2,20}\b", 0),
     ('negations', rf"\b(?:{_NEGATION})\b|\b\w{{1,20}}n['’]t\b", re.I),
-    ('speakers', r"^[A-Z][\w.'’ ()-]{0,60}:(?=\s)", re.M))}
+    ('speakers', r"^\p{Lu}[\w.'’ ()-]{0,60}:(?=\s)", re.M))}
 
 def found(kind, text): return [m[0] for m in KINDS[kind].finditer(text)]
 

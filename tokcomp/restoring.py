@@ -8,12 +8,12 @@ __all__ = ['segments_of', 'Restoring']
 # %% ../nbs/08i_restoring.ipynb #dc4cde98
 import math, re
 from collections.abc import Callable
-from numbers import Integral, Real
+from numbers import Real
 from pathlib import Path
 import numpy as np, torch
 from fastcore.basics import patch
 from .compressed import Compressed
-from .options import check_text
+from .options import check_text, check_whole
 from .words import line_break
 
 # %% ../nbs/08i_restoring.ipynb #9457bc87
@@ -70,10 +70,8 @@ def restore(self:Restoring,
     "Put dropped tokens back"
     from tqdm.auto import tqdm
     from tokcomp.tokens import encode_text
-    for name, o, least in (('max_insertions', max_insertions, 0), ('batch_size', batch_size, 1)):
-        if isinstance(o, bool) or not isinstance(o, Integral) or o < least:
-            raise ValueError(f"expected {name} as a whole number from {least} on, got {o!r}")
-    if not isinstance(insertion_penalty, Real) or not math.isfinite(insertion_penalty):
+    check_whole('max_insertions', max_insertions, 0); check_whole('batch_size', batch_size, 1)
+    if isinstance(insertion_penalty, bool) or not isinstance(insertion_penalty, Real) or not math.isfinite(insertion_penalty):
         raise ValueError(f"expected insertion_penalty as a number of nats, got {insertion_penalty!r}")
     several = isinstance(text, (list, tuple))
     texts = [o.text if isinstance(o, Compressed) else check_text(o) for o in (text if several else [text])]
@@ -104,8 +102,12 @@ def measure(self:Restoring,
     batch_size:int=16,   # Stretches scored together
 ) -> np.ndarray:         # Bits of every token of the original, given what was kept; float32, (n_tokens,)
     "What each token costs under the reconstructor"
-    reconstructor, tokenizer, device = self.models()
+    if not isinstance(result, Compressed): raise TypeError(f"expected what compress gave for one text, got {type(result).__name__}")
+    check_whole('batch_size', batch_size, 1)
     ids, kept = self.encode(result.original)[0], result._kept
+    if len(ids) != result.n_tokens:
+        raise ValueError(f"expected a text that these weights compressed, of {len(ids)} tokens, got one of {result.n_tokens}")
+    reconstructor, tokenizer, device = self.models()
     cuts = np.flatnonzero((self.flags[ids] & line_break != 0)) + 1
     edges = sorted({0, len(ids), *cuts.tolist()})
     spans = [(a, min(a + 96, e)) for b, e in zip(edges, edges[1:]) for a in range(b, e, 96)]

@@ -83,7 +83,7 @@ def write_shard(
     with (tempfile.TemporaryDirectory(dir=final.parent, prefix=f'.tmp-{shard.name}-', ignore_cleanup_errors=True) as folder,
           written_aside(final) as aside):
         if pq.read_metadata(shard).num_rows:
-            try: rows = Dataset.from_parquet(str(shard), cache_dir=folder)
+            try: rows = Dataset.from_parquet(glob.escape(str(shard)), cache_dir=folder)    # it would read a pattern
             except DatasetsError as e: raise ValueError(f"{shard} cannot be read: {e.__cause__ or e}") from e
             made = rows.map(
                 compress_rows, batched=True, batch_size=256, with_indices=True, num_proc=workers, desc=shard.name,
