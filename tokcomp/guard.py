@@ -19,7 +19,7 @@ _KEY = re.compile(r"""(?:-\s+)?["']?[a-z_][\w./-]*["']?:(?:\s|$)""")            
 _FENCED = re.compile(r'(```|~~~)[^\n`~]*\n(?:(?!\1).)*\1', re.S)
 _STRING = re.compile(r"""'(?:[^'\\\n]|\\.)*'|"(?:[^"\\\n]|\\.)*["]""")
 _LITERAL = re.compile(r'(?:[\s\[\]{}(),:.+\-\deE]|True|False|None)*')
-_STATEMENT = re.compile(r'^\s*(?:(?:import|from|def|class|async|with|for|if|while|try)\b|@\w|[\w.\[\], ]+=[^=]|[\w.]+\()', re.M)
+_STATEMENT = re.compile(r'^[ \t]*(?:(?:import|from|def|class|async|with|for|if|while|try)\b|@\w|[\w.\[\], ]+=[^=]|[\w.]+\()', re.M)
 _SAMPLE = 50_000  # characters that are parsed
 
 def _is_json(text):
