@@ -111,6 +111,7 @@ def _compress(args, compressor):
 # %% ../nbs/16_cli.ipynb #29876671
 def _restore(args, compressor):
     texts, failed = read_texts(args.files)
+    if not texts: return 1                                           # no model is loaded, or fetched, for nothing
     for (name, text), restored in zip(texts, compressor.restore([t for _, t in texts], args.max_insertions, progress=sys.stderr.isatty())):
         if args.json: print(json.dumps(dict(file=name, compressed=text, text=restored), ensure_ascii=False))
         else: sys.stdout.write(restored + '\n'*(len(args.files) > 1 and not restored.endswith('\n')))

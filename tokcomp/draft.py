@@ -14,7 +14,7 @@ from .words import BudgetError, character_offsets, choose_units, kept_text, line
 
 # %% ../nbs/08h_draft.ipynb #d6450597
 # what may belong to the character before it, or draw in the one after it
-_JOINS = regex.compile('[' + ''.join(rf'\p{{GCB={o}}}' for o in ('Extend', 'ZWJ', 'SpacingMark', 'Prepend', 'V', 'T', 'LV', 'LVT', 'Regional_Indicator')) + ']')
+_JOINS = regex.compile('[' + ''.join(rf'\p{{GCB={o}}}' for o in ('Extend', 'ZWJ', 'SpacingMark', 'Prepend', 'L', 'V', 'T', 'Regional_Indicator')) + ']')
 _CHARACTER = regex.compile(r'\X')
 
 def joined(

@@ -40,7 +40,9 @@ def compress_prompt(
     "Compress a prompt with the arguments of LLMLingua"
     for name, value in foreign.items():
         if name not in _FOREIGN: raise TypeError(f"compress_prompt has no argument {name!r}")
-        if type(value) is not type(_FOREIGN[name]) or value != _FOREIGN[name]:
+        try: same = bool(value == _FOREIGN[name])
+        except ValueError: same = False                      # an array has no single answer
+        if not same:
             raise ValueError(f"{name}={value!r} steers LLMLingua's own method and has no meaning here: leave it out")
     contexts = [check_text(o) for o in several(context, 'context', (str, bytes))]
     for name, o in (('instruction', instruction), ('question', question)):
