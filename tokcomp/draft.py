@@ -9,13 +9,12 @@ __all__ = ['joined', 'Draft']
 import numpy as np, regex
 from fastcore.basics import patch
 from .compressed import Compressed, tokens_of
-from .pieces import pieces_of
+from .pieces import CHARACTER, pieces_of
 from .words import BudgetError, character_offsets, choose_units, kept_text, line_break, unit_starts_of
 
 # %% ../nbs/08h_draft.ipynb #d6450597
 # what may belong to the character before it, or draw in the one after it
 _JOINS = regex.compile('[' + ''.join(rf'\p{{GCB={o}}}' for o in ('Extend', 'ZWJ', 'SpacingMark', 'Prepend', 'L', 'V', 'T', 'Regional_Indicator')) + ']')
-_CHARACTER = regex.compile(r'\X')
 
 def joined(
     text:str,           # Any text
@@ -24,7 +23,7 @@ def joined(
     "Which tokens begin inside what a reader sees as one character"
     if '\r' not in text and (text.isascii() or not _JOINS.search(text)): return np.zeros(len(offsets), bool)
     inside = np.ones(len(text) + 1, bool)
-    inside[[o.start() for o in _CHARACTER.finditer(text)]] = False
+    inside[[o.start() for o in CHARACTER.finditer(text)]] = False
     return inside[offsets]
 
 class Draft:

@@ -8,12 +8,11 @@ __all__ = ['segments_of', 'Restoring']
 # %% ../nbs/08i_restoring.ipynb #dc4cde98
 import math, re
 from collections.abc import Callable
-from numbers import Real
 from pathlib import Path
 import numpy as np, torch
 from fastcore.basics import patch
 from .compressed import Compressed
-from .options import check_text, check_whole
+from .options import check_text, check_whole, is_real
 from .words import line_break
 
 # %% ../nbs/08i_restoring.ipynb #9457bc87
@@ -71,7 +70,7 @@ def restore(self:Restoring,
     from tqdm.auto import tqdm
     from tokcomp.tokens import encode_text
     check_whole('max_insertions', max_insertions, 0); check_whole('batch_size', batch_size, 1)
-    if isinstance(insertion_penalty, bool) or not isinstance(insertion_penalty, Real) or not math.isfinite(insertion_penalty):
+    if not is_real(insertion_penalty) or not math.isfinite(insertion_penalty):
         raise ValueError(f"expected insertion_penalty as a number of nats, got {insertion_penalty!r}")
     several = isinstance(text, (list, tuple))
     texts = [o.text if isinstance(o, Compressed) else check_text(o) for o in (text if several else [text])]
