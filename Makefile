@@ -8,7 +8,7 @@ BIN := .venv/bin
 OFFLINE := HF_HUB_OFFLINE=1 HF_DATASETS_OFFLINE=1 TOKENIZERS_PARALLELISM=false
 
 .DEFAULT_GOAL := help
-.PHONY: help setup report report-compressor report-hyperopt ship check-reports rerun test test-extras test-matrix docs lab export readme clean-notebooks check-clean hooks pins lock report-limits report-reading demo screenshots report-speed report-scale peers
+.PHONY: help setup report report-compressor report-hyperopt ship check-reports rerun test test-extras test-matrix docs lab export readme clean-notebooks check-clean hooks pins lock report-limits report-reading report-rivals demo screenshots report-speed report-scale peers
 
 help: ## list the targets
 	@grep -E '^[a-z-]+:.*## ' Makefile | sort | while IFS= read -r line; do \
@@ -33,6 +33,9 @@ report-limits: setup ## how far the policy is from searched and from exact optim
 
 report-reading: setup ## what a model that reads compressed texts no longer knows: reports/reading/index.html
 	@$(BIN)/python -m tokcomp.reports reading --notebooks reading $(if $(P),-p $(P))
+
+report-rivals: setup ## the policy that ships against its nearest rivals, on more blocks: reports/rivals/index.html
+	@$(BIN)/python -m tokcomp.reports rivals $(addprefix -f ,$(LAYERS)) --notebooks rivals $(if $(P),-p $(P))
 
 report-speed: setup ## time the compressor beside others and the wait for a first token: reports/speed/index.html
 	@$(BIN)/python -m tokcomp.reports speed --notebooks speed $(if $(P),-p $(P))
