@@ -94,11 +94,10 @@ def test_similarity_is_rewarded(tmp_path):
     from transformers import BertConfig, BertModel, BertTokenizerFast
     encoder = tmp_path / "encoder"                        # random weights: nothing is fetched
     encoder.mkdir()
-    (encoder / "vocab.txt").write_text("\n".join(["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", *"abcdefghijklmnopqrstuvwxyz",
-                                                  *(f"##{o}" for o in "abcdefghijklmnopqrstuvwxyz")]))
+    pieces = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", *"abcdefghijklmnopqrstuvwxyz", *(f"##{o}" for o in "abcdefghijklmnopqrstuvwxyz")]
     torch.manual_seed(0)
     BertModel(BertConfig(vocab_size=57, hidden_size=16, num_hidden_layers=1, num_attention_heads=2, intermediate_size=32)).save_pretrained(encoder)
-    BertTokenizerFast(vocab_file=str(encoder / "vocab.txt")).save_pretrained(encoder)
+    BertTokenizerFast(vocab={o: i for i, o in enumerate(pieces)}).save_pretrained(encoder)
     asked = {"similarity_weight": 5, "similarity_model": encoder}
     shell, notebook = (ROOT / f"runs/test-{os.getpid()}-{o}" for o in ("shell", "notebook"))
     done = run("-m", "tokcomp.train", "-f", "integration", "--n_seeds", 1, "--output_dir", shell.relative_to(ROOT),

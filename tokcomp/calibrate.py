@@ -126,7 +126,7 @@ def calibrate(
     tokenizer,                   # Theirs
     counts:Tensor,               # How often each token stands in the training text; (vocab,)
     blocks:Dataset,              # Of the training text; columns `input_ids` and `text`
-    held_out:Dataset,            # Of the validation text; likewise
+    held_out:Dataset,            # Of the validation text; `document` too
     device:Device,               # What the reconstructor computes on
     n_blocks:int=1000,           # Blocks used, of each at most
     similarity:Callable|None=None, # Cosines of lists of originals and restored texts; None: similarity is not predicted
@@ -162,8 +162,11 @@ def calibrate(
                    block_r2=explained(ours, theirs), block_error=(ours - theirs).abs().mean().item())
     if similarity is not None:
         folded = FoldedPolicy(policy.cfg, tensors)                      # now with costs
-        x, *texts = restored_pairs(folded, reconstructor, tokenizer, flags, some(held_out, n_restored), device)
-        y, half = similarity(*texts), np.arange(len(x)) < len(x)//2     # blocks stand by document
+        texts = some(held_out, n_restored)
+        x, *pairs = restored_pairs(folded, reconstructor, tokenizer, flags, texts, device)
+        documents = texts['document'][:] if len(set(texts['document'])) > 1 else range(len(texts))
+        half = np.repeat(np.isin(documents, np.unique(documents)[::2]), len(x)//len(texts))
+        y = similarity(*pairs)
         tensors['similarity'] = fit_similarity(x[half], y[half])
         error = np.interp(x[~half], *tensors['similarity'].numpy()) - y[~half]
         figures |= dict(similarity_texts=len(error), similarity_error=float(abs(error).mean()), similarity_bias=float(error.mean()))

@@ -22,6 +22,7 @@ def claim(
     high:str='high', # Of its upper end; a key that is missing is None
     why:str='',     # Why it was not measured, where that is known
     opposite:Callable=lambda o: False, # From a record to whether it shows the contrary
+    expected:int=0, # Records that there should be: with fewer, the claim is not shown
 ) -> dict:          # claim, measured, low, high, p, n, state, why
     "A claim beside what was measured"
     if not records: return dict(claim=text, measured=None, low=None, high=None, p=None, n=0, state='not measured', why=why)
@@ -32,8 +33,10 @@ def claim(
     against = sum(bool(opposite(o)) for o in records)
     few = any(o.get('p_reachable', 0) >= SIGNIFICANT for o in records)
     found = dict(claim=text, measured=sum(some(measured))/len(records), **ends, n=len(records))
-    if shown == len(records): return found | dict(state='holds', why='')
-    return found | dict(state='does not hold', why=f'shown by {shown} of {len(records)}' + f', the contrary by {against}'*bool(against) + how_few*few)
+    wanted = max(expected, len(records))
+    if shown == wanted: return found | dict(state='holds', why='')
+    missing = f', {wanted - len(records)} not measured'*(wanted > len(records))
+    return found | dict(state='does not hold', why=f'shown by {shown} of {wanted}' + f', the contrary by {against}'*bool(against) + missing + how_few*few)
 
 # %% ../nbs/12e_claims.ipynb #679a4c3c
 GOAL, TIMES = .5, 1.5  #: compression@90 of the policy at least; times random's at least
@@ -81,9 +84,10 @@ def distortion_claims(
     others:tuple,     # Methods that there should be
     why:str='not measured here', # Why one is missing
 ) -> list:            # Of `claim`
-    "Whether the policy costs fewer bits than each other method at every keep rate"
+    "Whether the policy costs fewer bits than each other method at every seed and keep rate that any of them was compared at"
+    pairs = {(r['seed'], r['keep_rate']) for r in differences}
     return [claim(f'{where}: fewer bits/token than {o} at every keep rate (difference)', [r for r in differences if r['other'] == o],
-                  'mean_difference', lambda r: decide(r) == 'better', why=why, opposite=lambda r: decide(r) == 'worse') for o in others]
+                  'mean_difference', lambda r: decide(r) == 'better', why=why, opposite=lambda r: decide(r) == 'worse', expected=len(pairs)) for o in others]
 
 def claims_table(
     claims:list, # Of `claim`

@@ -211,7 +211,7 @@ def compress(self:Compressor,
 def usual_threshold(self:Compressor,
     keep_rate:float, # In [0, 1]
 ) -> float:          # A score
-    "The threshold that keeps this share of the training text"
+    "The threshold that keeps this share of the training text's tokens, taken one by one; of whole words and lines, about that"
     if check_rate(keep_rate) in (0, 1): return math.inf if keep_rate == 0 else -math.inf
     grid = np.linspace(.05, .95, len(self.thresholds))
     return float(np.interp(keep_rate, grid, self.thresholds))

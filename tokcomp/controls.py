@@ -89,11 +89,12 @@ def overlap(
     blocks:TestBlocks, # Texts
     params,            # confidence, bootstrap_samples, seed
 ) -> dict:             # common, low, high (over documents; None where there is one), chance, n_documents
-    "Share of the tokens that `a` keeps which `b` keeps too, beside chance"
+    "Share of the tokens that `a` keeps which `b` keeps too, beside chance; texts of which `a` keeps nothing are left out"
     kept = a.sum(-1)
-    if not kept.all(): raise ValueError("expected masks that keep a token of every text, got some that keep none")
+    there = (kept > 0).cpu().numpy()
+    if not there.any(): return dict(common=None, low=None, high=None, chance=None, n_documents=0)
     common, chance = ((a & b).sum(-1)/kept, b.sum(-1)/blocks.token_mask.sum(-1))
-    means, by_chance = (by_document(o.cpu().numpy(), blocks.documents, blocks.n_tokens) for o in (common, chance))
+    means, by_chance = (by_document(o.cpu().numpy()[there], blocks.documents[there], blocks.n_tokens[there]) for o in (common, chance))
     found = (float(means.mean()), None, None) if len(means) < 2 else \
         bootstrap_interval(means.to_numpy(), params.confidence, params.bootstrap_samples, params.seed)
     return dict(common=found[0], low=found[1], high=found[2], chance=float(by_chance.mean()), n_documents=len(means))

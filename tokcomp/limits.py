@@ -33,10 +33,10 @@ def swap_search(
     bits = score(starts)
     states = [(b.mean().item(), m.clone(), b) for m, b in zip(starts, bits)]
     seen, history = {m.numpy().tobytes() for m in starts}, np.minimum.accumulate([s[0] for s in states]).tolist()
-    stuck = 0
-    while len(history) < n_scored and stuck < 20:
-        i = len(history) // batch_size % len(states)                 # the states take turns
-        value, mask, token_bits = states[i]
+    turn, stuck = 0, 0
+    while len(history) < n_scored and stuck < 20*len(states):
+        i = turn % len(states)                                       # the states take turns, one that has nothing new too
+        value, mask, token_bits = states[i]; turn += 1
         out, into = np.flatnonzero((mask & movable).numpy()), np.flatnonzero((~mask & movable).numpy())
         if not len(out) or not len(into): break
         weight = token_bits.numpy()[into].astype(np.float64) + .05

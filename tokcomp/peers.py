@@ -21,7 +21,7 @@ from transformers.models.auto.modeling_auto import MODEL_FOR_CAUSAL_LM_MAPPING_N
 from .compressor import Compressor
 from .draft import BudgetError
 from .evaluation import RESTORED, TestBlocks, n_restored, restore_rows, restored_measures, retained, write_json
-from .frames import package_hash
+from .frames import CODE
 from .models import model_folder
 from .pydocs import cache_folder
 from .reconstructor import Reconstructor, load_lm, next_kept
@@ -324,7 +324,7 @@ def peer_strings(
     "Texts as each peer compresses them, at the keep rates asked"
     strings, records, failed = {}, [], {}
     for name in names:
-        key = dict(peer=name, texts=blocks.texts(blocks.rows()), keep_rates=list(keep_rates), wanted=wanted(), code=package_hash())
+        key = dict(peer=name, texts=blocks.texts(blocks.rows()), keep_rates=list(keep_rates), wanted=wanted(), code=CODE)
         path = folder and Path(folder)/f'{name}.{hashlib.sha256(json.dumps(key).encode()).hexdigest()[:20]}.json'
         try:
             if path and path.exists():

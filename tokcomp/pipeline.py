@@ -17,7 +17,7 @@ from torch import Tensor
 from transformers import AutoTokenizer
 from .calibrate import calibrate
 from .cards import Card, read_card, trained_folder
-from .checkpoint import check_compatible, file_hash, latest_checkpoint, load_checkpoint, verify_checkpoint
+from .checkpoint import CheckpointError, check_compatible, file_hash, latest_checkpoint, load_checkpoint, verify_checkpoint
 from .blocks import token_counts
 from .data import Corpus, check_sources, load_corpus, load_documents, prepare_corpus, save_corpus, source_files
 from .device import Device, pick_device, seed_everything
@@ -65,19 +65,26 @@ def start_of(
     check_compatible(asdict(card), {o: getattr(params, o) for o in ('base_model', 'tuning', 'lora_rank', 'lora_alpha', 'anchor')})
     return folder
 
+def _still_so(made, key, sources):
+    "Whether a corpus was made with these parameters from these files; packages that were upgraded and files that are gone leave it as it is"
+    before = made.pop('sources', None)
+    if made != key or before is None: return False
+    there = {o['source'] for o in sources if 'sha256' in o}
+    return [o for o in before if o['source'] in there] == [o for o in sources if o['source'] in there]
+
 def prepared(
     params:Params, # Checked parameters
 ) -> tuple:        # Corpus, tokenizer, token counts of the training split
-    "The prepared corpus of a run: read from its folder, or made and saved there"
+    "The prepared corpus of a run: read from its folder, or made and saved there; anew where a file it was read from has changed"
     folder, own = output_folder(params)/'corpus', params.base_model in OWN_MODELS
     for source in params.eval_corpora: check_sources(source)     # evaluation reads them, hours later
     start = start_of(params) if params.start_from else None     # what does not fit is refused before a corpus is read
     key = json.loads(json.dumps({name: getattr(params, name) for name in _DATA_KEYS}))
     if own and start: key['start_from'] = file_hash(start/'card.json')
-    made_with = folder/'made_with.json'
+    made_with, sources = folder/'made_with.json', source_files(params.corpus)
     # of several processes that start together, one makes it and the others wait
     with FileLock(folder.with_name('.corpus.lock')):
-        if not (made_with.exists() and json.loads(made_with.read_text(encoding='utf-8')) == key):
+        if not (made_with.exists() and _still_so(json.loads(made_with.read_text(encoding='utf-8')), key, sources)):
             if not own: tokenizer = load_tokenizer(params.base_model)
             else: tokenizer = read_tokenizer(start) if start else None
             documents = load_documents(params.corpus, params.corpus_column, params.corpus_config, params.corpus_split,
@@ -87,7 +94,7 @@ def prepared(
                 validation_share=params.validation_share, test_share=params.test_share)
             if folder.exists(): shutil.rmtree(folder)
             save_corpus(corpus, tokenizer, folder)
-            made_with.write_text(json.dumps(key, indent=1), encoding='utf-8')
+            made_with.write_text(json.dumps(key | dict(sources=sources), indent=1), encoding='utf-8')
         corpus, tokenizer = load_corpus(folder)
     return corpus, tokenizer, token_counts(corpus.blocks['train'], len(tokenizer))
 
@@ -116,16 +123,19 @@ def make_policy(
 
 def load_trainable(
     reconstructor:Reconstructor, # Changed in place
-    folder:Path,                 # A trainer's folder
+    folder:Path,                 # A trainer's folder, in the folder of a run
+    **expected,                  # Facts that the checkpoint must share, beside the corpus
 ) -> dict:                       # All tensors of the checkpoint, by group
-    "Put a checkpoint's reconstructor weights into a fresh reconstructor"
+    "Put the reconstructor weights of a finished training into a fresh reconstructor"
     path = latest_checkpoint(folder/'checkpoints')
     if path is None:
         raise FileNotFoundError(f"no trained model in {folder}: train first (nbs/runs/train.ipynb)")
     tensors, state = load_checkpoint(path)
+    if not state['train']['finished']: raise CheckpointError(f"expected a finished training in {folder}, got one that was stopped at step {state['train']['total']}: go on with it first (nbs/runs/train.ipynb)")
     named = {n: p for n, p in reconstructor.named_parameters() if p.requires_grad}
-    check_compatible({'reconstructor': state['config']['reconstructor']},
-                     {'reconstructor': {n: list(p.shape) for n, p in named.items()}})
+    corpus = folder.parent/'corpus'/'corpus.json'
+    if corpus.exists(): expected['data'] = json.loads(corpus.read_text(encoding='utf-8'))['fingerprint']
+    check_compatible(state['config'], {'reconstructor': {n: list(p.shape) for n, p in named.items()}, **expected})
     with torch.no_grad():
         for name, p in named.items(): p.copy_(tensors['reconstructor'][name])
     return tensors
@@ -147,7 +157,7 @@ def train_reconstructor(
     **kwargs,         # To `Trainer`: callbacks, progress
 ) -> Trainer:         # Finished
     "Phase 1, shared by all policies of a run"
-    reconstructor, config = make_reconstructor(params, tokenizer, device), {'data': corpus.fingerprint}
+    reconstructor, config = make_reconstructor(params, tokenizer, device), {'data': corpus.fingerprint, 'start_from': None}
     if params.start_from:
         put_trained(start_of(params), reconstructor)
         config['start_from'] = file_hash(start_of(params)/'reconstructor.safetensors')
@@ -175,7 +185,7 @@ def train_policy(
     "Phases 2 and 3: a policy, and jointly its own copy of the reconstructor"
     root, reconstructor = output_folder(params), make_reconstructor(params, tokenizer, device)
     own = params.base_model in OWN_MODELS
-    config = {'data': corpus.fingerprint, 'from': first_phase_hash(root)}
+    config = {'data': corpus.fingerprint, 'from': first_phase_hash(root), 'start_policy': None}
     policy = None if own else make_policy(params, reconstructor, seed)
     load_trainable(reconstructor, root/'reconstructor')
     if own: policy = make_policy(params, reconstructor, seed)
@@ -194,7 +204,8 @@ def load_trained(
     "A trained policy with its reconstructor"
     reconstructor = make_reconstructor(params, tokenizer, device)
     policy = make_policy(params, reconstructor, seed)
-    policy.load_state_dict(load_trainable(reconstructor, output_folder(params)/f'seed-{seed}')['policy'])
+    root = output_folder(params)
+    policy.load_state_dict(load_trainable(reconstructor, root/f'seed-{seed}', **{'from': first_phase_hash(root)})['policy'])
     return reconstructor.to(device.kind).eval(), policy.to(device.kind).eval()
 
 # %% ../nbs/08a_pipeline.ipynb #fae2c222
@@ -272,9 +283,11 @@ def publish(
     first = read_logs(root/'reconstructor')
     ends = {seed: last_validation(first + read_logs(root/f'seed-{seed}'))
             for seed in range(params.seed, params.seed + params.n_seeds)}
+    if not all(ends.values()): raise ValueError('expected a validation of each seed, to choose the best one by; a run without steps has none: there is nothing new to publish')
     best = min(ends, key=lambda o: list(ends[o].values())[-1]['val_distortion'])
     reconstructor, policy = load_trained(params, tokenizer, best, device)
     own, compressor, measured = params.base_model in OWN_MODELS, None, {}
+    sources = json.loads((root/'corpus'/'made_with.json').read_text(encoding='utf-8'))['sources']
     if params.policy_kind == 'conv':
         compressor, measured = calibrate(policy, reconstructor, tokenizer, token_counts(corpus.blocks['train'], len(tokenizer)),
                                          corpus.blocks['train'], corpus.blocks['validation'], device, similarity=similarity)
@@ -282,6 +295,6 @@ def publish(
         tokenizer_hash(tokenizer), params.tuning, params.lora_rank, params.lora_alpha, params.anchor, params.mask_unit,
         asdict(policy.cfg), dict(seed=best, validation=ends[best], scaling=_scaling(first), corpus=corpus.name, fingerprint=corpus.fingerprint,
                                  # published again, `start_from` may name these very weights by now
-                                 before=[o for o in runs_before(params) if o['validation'] != ends[best]], statistics=corpus.statistics, sources=source_files(params.corpus), parameters=params.model_dump(),
+                                 before=[o for o in runs_before(params) if o['validation'] != ends[best]], statistics=corpus.statistics, sources=sources, parameters=params.model_dump(),
                                  calibration=measured))
     return save_trained(root/'trained', card, reconstructor, policy, tokenizer, compressor)

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 # %% ../nbs/03_policy.ipynb #6daca298
 def unit_sizes(
     unit_starts:Tensor, # True where a token begins a unit; bool, (batch, seq_len)
-    token_mask:Tensor,  # True on real tokens, False on padding; bool, (batch, seq_len)
+    token_mask:Tensor,  # True on real tokens, False on padding, which is on the right; bool, (batch, seq_len)
 ) -> Tensor:            # Tokens in the unit that begins here, 0 elsewhere; long, (batch, seq_len)
     "Size of each unit, written at its first token"
     if unit_starts.shape != token_mask.shape:
@@ -145,8 +145,8 @@ def top_k_mask(
     scores:Tensor, # Keep first what is highest; float, (batch, seq_len), per unit at its first token
     sizes:Tensor,  # Unit sizes; long, (batch, seq_len)
     k:Tensor,      # Tokens to keep; long, (batch,)
-) -> Tensor:       # True keeps the token; bool, (batch, seq_len); at most k kept, k where units allow
-    "Keep the best-scored units that fit into k tokens; ties go to the earlier one"
+) -> Tensor:       # True keeps the token; bool, (batch, seq_len); k kept where units are single tokens, else at most k
+    "Keep the best-scored units that fit into k tokens, one after the other; ties go to the earlier one"
     scores = scores.masked_fill(sizes == 0, -torch.inf)
     order = scores.sort(dim=-1, descending=True, stable=True).indices
     ordered = sizes.gather(1, order)

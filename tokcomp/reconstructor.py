@@ -198,6 +198,15 @@ def load_lm(
             f"there. Give a folder, or 'nano' to need nothing. ({error})") from error
     for module in lm.modules():
         if isinstance(module, nn.Dropout): module.p = 0.
+        for key, value in vars(module).items():                          # Llama's attention has a number
+            if 'drop' in key and isinstance(value, float): setattr(module, key, 0.)
+    ids = torch.arange(8)[None] % lm.config.vocab_size
+    with torch.no_grad():
+        ours = lm.get_output_embeddings()(lm.base_model(input_ids=ids, use_cache=False).last_hidden_state)
+        theirs = lm(input_ids=ids, use_cache=False).logits
+    if not torch.allclose(ours, theirs, rtol=1e-3, atol=1e-3):
+        raise ValueError(f"base_model {name!r} scales or caps its logits behind the output layer ({type(lm).__name__}), and tokens would be scored without that: "
+                         "take one that does not, such as GPT-2, Llama, OPT or Qwen")
     return lm
 
 # %% ../nbs/04_reconstructor.ipynb #b3ffe1fd
@@ -236,6 +245,7 @@ def build_reconstructor(
         lm.base_model.register_forward_pre_hook(_leave_casts_to_autocast)
     if gradient_checkpointing:
         lm.gradient_checkpointing_enable(gradient_checkpointing_kwargs={'use_reentrant': False})
+        lm.train()                           # transformers recomputes in this mode alone; pretrained models arrive in the other one
     banned, inside = [i for i in tokenizer.all_special_ids if i != tokenizer.eos_token_id], ()
     if tokenizer.is_fast:                    # only such have a table of bytes
         inside, parts = partial_tokens(tokenizer)
@@ -312,6 +322,8 @@ def restore(self:Reconstructor,
 ) -> list:                        # Token ids of each restored text, without the end token
     "Greedy decoding in which the kept tokens stay, in order; what is between two of them is cut to its best length"
     table, device, k = self.lm.get_input_embeddings(), kept_ids.device, kept_mask.sum(-1)
+    if (needed := 2*int(k.max()) + 2) > self.max_positions:
+        raise ValueError(f"{int(k.max())} kept tokens need {needed} positions, before and behind [X], the model has {self.max_positions}: restore shorter texts")
     targets = F.pad(kept_ids.masked_fill(~kept_mask, self.eos_id), (0, 1), value=self.eos_id)    # then the end
     head, real = self._prefix(kept_ids, kept_mask)
     kept, positions, cache = table(kept_ids), (real.cumsum(-1) - 1).clamp(min=0), DynamicCache()

@@ -22,7 +22,7 @@ from .logs import read_logs
 from .params import (MaskParams, ModelParams, OptimizerParams, ParamError, Params, RewardParams, SearchParams,
                             params_folder, parse_overrides, phase_steps, read_layer, replace_params, type_text, unknown_text,
                             yaml_text)
-from .pipeline import device_for, last_validation, output_folder, prepared, train_policy, train_reconstructor
+from .pipeline import device_for, last_validation, output_folder, prepared, start_of, train_policy, train_reconstructor
 from .similarity import similarity_of
 from .train import read_arguments
 from .trainer import NonFiniteError
@@ -45,7 +45,9 @@ def read_line(
     log = words[:1] == ['log']
     texts = words[0].split('|') if len(words) == 1 else words[log:]
     values = [parse_overrides([f'{name}={o}'])[name] for o in texts]
-    for value in values: replace_params(params, **{name: value})
+    for value in values:
+        changed = replace_params(params, **{name: value})
+        if changed.start_from: start_of(changed)              # every trial of another shape than the weights would be refused, hours later
     if len(words) == 1 and len(values) > 1: return name, optuna.distributions.CategoricalDistribution(values)
     kind = type_text(name)
     made = (optuna.distributions.IntDistribution if kind.startswith('an integer') else
@@ -61,7 +63,7 @@ def read_space(
     space, problems = {}, []
     for line in params.search_space:
         try: name, distribution = read_line(line, params)
-        except ValueError as e: problems.append(f"search_space, {line!r}: {e}"); continue
+        except (ValueError, CheckpointError) as e: problems.append(f"search_space, {line!r}: {e}"); continue
         if name in space: problems.append(f"search_space, {line!r}: {name} stands there twice")
         space[name] = distribution
     if problems: raise ParamError('\n'.join(problems))

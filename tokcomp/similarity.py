@@ -24,16 +24,33 @@ class SentenceEncoder:
         device:str='cpu',   # cpu, cuda or mps
     ): self.model = SentenceTransformer(model_folder(name), device=device)
 
+    def windows(self,
+        text:str, # Any length
+    ) -> list:    # (text, word pieces) of each; the text itself where the model reads it at once
+        "The stretches of a text that the model reads one by one"
+        if self.model.max_seq_length is None: return [(text, 1)]
+        n = self.model.max_seq_length - self.model.tokenizer.num_special_tokens_to_add()
+        if len(text) <= n: return [(text, n)]                   # a word piece is a character at least
+        spans = self.model.tokenizer(text, add_special_tokens=False, return_offsets_mapping=True, verbose=False)['offset_mapping']
+        if len(spans) <= n: return [(text, n)]
+        return [(text[spans[i][0]:spans[min(i + n, len(spans)) - 1][1]], min(n, len(spans) - i)) for i in range(0, len(spans), n)]
+
     def similarity(self,
         originals:list[str], # Texts
         others:list[str],    # As many, compared one by one; an empty text is like nothing
     ) -> np.ndarray:         # Cosines in [-1, 1]; float64, (n_texts,)
-        "Cosine of each pair; the model reads the first 256 word pieces of a text"
+        "Cosine of each pair; a text that is longer than the model reads at once is the mean of its windows"
         _check_pairs(originals, others)
         if not originals: return np.zeros(0)
-        distinct = sorted({*originals, *others})
+        windows = {o: self.windows(o) for o in {*originals, *others}}
+        distinct = sorted({w for found in windows.values() for w, _ in found})
         vectors = self.model.encode(distinct, batch_size=32 if self.model.device.type == 'cpu' else 512, normalize_embeddings=True, show_progress_bar=False, convert_to_numpy=True)
         of = dict(zip(distinct, vectors.astype(np.float64)))
+        def embedding(text):
+            if len(windows[text]) == 1: return of[text]
+            mean = sum(n*of[w] for w, n in windows[text])
+            return mean/np.linalg.norm(mean)
+        of |= {o: embedding(o) for o in windows}
         return np.array([of[a] @ of[b] if a.strip() and b.strip() else 0. for a, b in zip(originals, others)])
 
 def similarity_of(

@@ -187,9 +187,11 @@ def label_swap_p(
     if n_samples < 1: raise ValueError(f"expected n_samples >= 1, got {n_samples}")
     for o in (*a.T, *b.T): _documents(o)
     n, observed, greater, less = len(a), float(statistic(a.mean(0)) - statistic(b.mean(0))), 0, 0
+    if not np.isfinite(observed): raise ValueError(f"expected a statistic that is finite for both methods, got a difference of {observed}")
     for bits in _flips(n, n_samples, seed):
         moved = bits @ (b - a)/n                                           # (rows, n_values)
         found = statistic(a.mean(0) + moved) - statistic(b.mean(0) - moved)
+        if not np.isfinite(found).all(): raise ValueError("expected a statistic that is finite whatever labels are swapped, got one that is not")
         greater, less = greater + (found >= observed - 1e-12).sum(), less + (found <= observed + 1e-12).sum()
     return _two_sided(greater, less, n, n_samples)
 

@@ -18,7 +18,7 @@ def _seconds(fn, device):
     "How long a call takes, what it started on a GPU included"
     start = time.perf_counter()
     fn()
-    if device.kind == 'cuda': torch.cuda.synchronize()
+    if device.kind != 'cpu': getattr(torch, device.kind).synchronize()
     return time.perf_counter() - start
 
 def scoring_throughput(
@@ -38,7 +38,8 @@ def scoring_throughput(
         with torch.no_grad(), blocks.device.autocast(): fn()
     passes = dict(ours=lambda: reconstructor.score(ids, mask, keep),
                   bare=lambda: reconstructor.lm(input_ids=bare, use_cache=False).logits)
-    times = {name: [_seconds(lambda: forward(fn), blocks.device) for _ in range(rounds + 1)][1:] for name, fn in passes.items()}
+    turns = [{name: _seconds(lambda: forward(fn), blocks.device) for name, fn in passes.items()} for _ in range(rounds + 1)][1:]   # in turn: a busy moment is both's
+    times = {name: [o[name] for o in turns] for name in passes}
     ratios = [b / o for o, b in zip(times['ours'], times['bare'])]
     return dict(tokens_per_second=len(ids)*length/np.median(times['ours']),
                 bare_tokens_per_second=len(ids)*length/np.median(times['bare']), ratio=float(np.median(ratios)))

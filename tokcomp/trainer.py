@@ -51,6 +51,7 @@ PHASES = ('reconstructor', 'warm_start', 'joint')
 _COMMON = ('batch_size', 'block_size', 'keep_rate_min', 'keep_rate_max', 'mask_unit', 'random_share', 'lr_warmup',
            'weight_decay', 'max_grad_norm', 'patience', 'base_model', 'tuning', 'lora_alpha', 'anchor')
 _MASKS = ('masks_per_text', 'policy_kind', 'joint_batch_size')
+_STOPPING = ('eval_interval', 'eval_keep_rates', 'n_validation_blocks')       # with `patience`, validation says where a phase ends
 RESUME_KEYS = {
     'reconstructor': (*_COMMON, 'reconstructor_lr', 'retokenize_share'),
     'warm_start': (*_COMMON, *_MASKS, 'policy_lr'),
@@ -111,7 +112,7 @@ class Trainer:
         self.steps = {name: n for name, n in phase_steps(params).items() if name in self.phases}
         self.config = {**(config or {}), 'phases': list(phases), 'seed': seed, 'steps': self.steps,
                        'similarity_model': params.similarity_model if params.similarity_weight else None,
-                       'params': {name: getattr(params, name) for o in phases for name in RESUME_KEYS[o]},
+                       'params': {name: getattr(params, name) for o in phases for name in (*RESUME_KEYS[o], *_STOPPING*bool(params.patience))},
                        'vocab_size': len(counts), 'policy': policy and asdict(policy.cfg),
                        'reconstructor': {n: list(p.shape) for n, p in self._trainable(reconstructor).items()}}
         self.state, self.optimizers, self.scalers, self.pairs = TrainState(), {}, {}, 0
@@ -302,18 +303,20 @@ def reconstructor_update(self:Trainer,
         kept_ids, kept_mask = (torch.where(again[:, None], new, old) for old, new in zip(*both))
     total = self.accelerator.reduce(mask.sum() + len(ids), 'sum')  # tokens and ends, all processes
     parameters = self.optimizers['reconstructor'].param_groups[0]['params']
+    grads = [torch.zeros_like(o) for o in parameters]
     def gradient(rows):
         with self.device.autocast():
             bits, eos_bits = self.reconstructor(*self.trimmed(rows, ids, mask, kept_ids, kept_mask))
         loss = (bits.sum() + eos_bits.sum()) * math.log(2) / total
-        grads = torch.autograd.grad(self.scalers['reconstructor'].scale(loss), parameters,
+        found = torch.autograd.grad(self.scalers['reconstructor'].scale(loss), parameters,
                                     allow_unused=True, materialize_grads=True)
-        return grads, torch.stack([loss.detach(), bits.detach().sum()])
+        # added at once, where memory can no longer run out: kept until the end, smaller micro-batches would need more of it
+        torch._foreach_add_(grads, found)
+        return torch.stack([loss.detach(), bits.detach().sum()])
     lengths = mask.sum(-1) + kept_mask.sum(-1)
     self.pairs += int(lengths.sum())
-    results = [o for _, o in self.by_micro_batch(gradient, lengths)]
-    grads = [sum(g) for g in zip(*(o[0] for o in results))]
-    loss, bits = self.accelerator.reduce(sum(o[1] for o in results), 'sum').tolist()
+    found = sum(o for _, o in self.by_micro_batch(gradient, lengths))
+    loss, bits = self.accelerator.reduce(found, 'sum').tolist()
     norm = self.update('reconstructor', grads, batch, keep_mask)
     n_tokens = int(self.accelerator.reduce(mask.sum(), 'sum'))
     self.state.tokens += n_tokens
@@ -425,7 +428,8 @@ def policy_update(self:Trainer, batch:Batch, proposal:Proposal, advantage:Tensor
     loss = loss / self.accelerator.reduce((batch.sizes > 0).sum() * len(proposal.masks), 'sum')
     grads = torch.autograd.grad(self.scalers['policy'].scale(loss),
                                 self.optimizers['policy'].param_groups[0]['params'])
-    return loss.item(), self.update('policy', list(grads), batch, proposal.masks)
+    norm = self.update('policy', list(grads), batch, proposal.masks)
+    return self.accelerator.reduce(loss.detach(), 'sum').item(), norm
 
 # %% ../nbs/08_trainer.ipynb #c5ade558
 @patch
