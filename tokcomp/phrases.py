@@ -25,6 +25,7 @@ FUNCTION_WORDS = DETERMINERS | frozenset("""
     isn't aren't wasn't weren't don't doesn't didn't won't wouldn't can't couldn't shouldn't haven't hasn't hadn't it's i'm""".split())
 
 _WORD = re.compile(r"\w+(?:['’-]\w+)*|[^\w\s]|\n+|[^\S\n]+")
+def _listed(m): return m[0].lower().replace('’', "'")                # as the lists have it, whichever apostrophe the text has
 
 def phrase_starts(
     text:str, # A text
@@ -32,7 +33,7 @@ def phrase_starts(
     "Where the phrases of a text begin"
     starts, inside, blank = [], False, None
     for m in _WORD.finditer(text):
-        word = m[0].lower()
+        word = _listed(m)
         if m[0].isspace() and '\n' not in word:
             blank = m.start() if blank is None else blank
             continue
@@ -84,7 +85,7 @@ def stop_word_scores(
         byte = np.cumsum([0] + [len(c.encode(errors='surrogateescape')) for c in text])       # at which each character begins
         level = np.ones(byte[-1])
         for m in _WORD.finditer(text):
-            if m[0][0].isalnum() or m[0][0] == '_': level[byte[m.start()]:byte[m.end()]] = 0 if m[0].lower() in FUNCTION_WORDS else 2
+            if m[0][0].isalnum() or m[0][0] == '_': level[byte[m.start()]:byte[m.end()]] = 0 if _listed(m) in FUNCTION_WORDS else 2
         ends = np.cumsum([len(o) for o in parts]) - 1
         row[:len(parts)] = torch.tensor([level[i] if i >= 0 else 1. for i in ends])
     return scores.to(token_mask.device)
