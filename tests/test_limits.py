@@ -1,31 +1,16 @@
 "The limits report, dry: what it must hold whatever the weights are."
 import json
 import os
-import shutil
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 
 ROOT = Path(__file__).resolve().parent.parent
+SETTINGS = ["eval_keep_rates=[0.5]", "search_masks=32", "n_seeds=1"]
 
 
-def report(out, name, *overrides):
-    settings = [f"output_dir=runs/test-{os.getpid()}-{name}", "eval_keep_rates=[0.5]", "search_masks=32", "n_seeds=1", *overrides]
-    return subprocess.run([sys.executable, "-m", "tokcomp.reports", "integration", "--notebooks", "limits", "--out", str(out), "-p", *settings],
-                          capture_output=True, text=True, cwd=ROOT)
-
-
-@pytest.fixture(scope="module", autouse=True)
-def no_runs_left():
-    yield
-    for folder in (ROOT / "runs").glob(f"test-{os.getpid()}-*"):
-        shutil.rmtree(folder)
-
-
-def test_report_holds_bounds_and_shares(tmp_path):
-    done = report(tmp_path, "limits")
+def test_report_holds_bounds_and_shares(dry_report, tmp_path):
+    done = dry_report("limits", tmp_path, *SETTINGS)
     assert done.returncode == 0, done.stderr[-3000:]
     folder = tmp_path / "integration"
     found = json.loads((folder / "limits.json").read_text())
@@ -44,11 +29,11 @@ def test_report_holds_bounds_and_shares(tmp_path):
     assert not list(left.glob("search-*.json")) and not (left / "markov").exists()
 
 
-def test_no_weights_to_measure(tmp_path):
-    done = report(tmp_path, "none", "base_model=nano")
+def test_no_weights_to_measure(dry_report, tmp_path):
+    done = dry_report("limits", tmp_path, *SETTINGS, "base_model=nano")
     assert done.returncode == 1 and "start_from has to name the weights" in done.stderr
 
 
-def test_too_few_documents(tmp_path):
-    done = report(tmp_path, "few", "n_eval_blocks=1")
+def test_too_few_documents(dry_report, tmp_path):
+    done = dry_report("limits", tmp_path, *SETTINGS, "n_eval_blocks=1")
     assert done.returncode == 1 and "2 or more documents" in done.stderr

@@ -49,6 +49,11 @@ def test_two_processes_equal_one(tmp_path, one):
     assert_same(tmp_path, one[1])
     a, b = (json.loads((o / "runs/integration/trained/card.json").read_text())["trained"]["fingerprint"] for o in (one[0], tmp_path))
     assert a == b
+    logs = [[json.loads(o) for o in (o / "runs/integration/seed-0/metrics.jsonl").read_text().splitlines()] for o in (one[0], tmp_path)]
+    for alone, both in zip(*logs):                         # what is logged is said of all processes, not of the first
+        for name in {"loss", "distortion", "reward", "entropy", "policy_loss"} & set(alone):
+            assert both[name] == pytest.approx(alone[name], abs=1e-4), name
+    assert "policy_loss" in logs[0][-1]
 
 
 def test_accelerate_launch(tmp_path, one):

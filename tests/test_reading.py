@@ -1,31 +1,13 @@
 "The reading report, dry: what it must hold whatever the weights are."
 import json
-import os
-import shutil
-import subprocess
-import sys
-from pathlib import Path
 
 import pytest
 
-ROOT = Path(__file__).resolve().parent.parent
+SETTINGS = ["eval_keep_rates=[0.5]", "eval_methods=[policy, random, position]", "utility_blocks=3"]
 
 
-def report(out, name, *overrides):
-    settings = [f"output_dir=runs/test-{os.getpid()}-{name}", "eval_keep_rates=[0.5]", "eval_methods=[policy, random, position]", "utility_blocks=3", *overrides]
-    return subprocess.run([sys.executable, "-m", "tokcomp.reports", "integration", "--notebooks", "reading", "--out", str(out), "-p", *settings],
-                          capture_output=True, text=True, cwd=ROOT)
-
-
-@pytest.fixture(scope="module", autouse=True)
-def no_runs_left():
-    yield
-    for folder in (ROOT / "runs").glob(f"test-{os.getpid()}-*"):
-        shutil.rmtree(folder)
-
-
-def test_report_holds_every_text_and_five_draws(tmp_path):
-    done = report(tmp_path, "reading")
+def test_report_holds_every_text_and_five_draws(dry_report, tmp_path):
+    done = dry_report("reading", tmp_path, *SETTINGS)
     assert done.returncode == 0, done.stderr[-3000:]
     folder = tmp_path / "integration"
     found = json.loads((folder / "reading.json").read_text())
@@ -48,11 +30,11 @@ def test_report_holds_every_text_and_five_draws(tmp_path):
     assert "reading.json" in (folder / "index.html").read_text() and (folder / "headline.png").exists()
 
 
-def test_nobody_to_read(tmp_path):
-    done = report(tmp_path, "nobody", "utility_model=null")
+def test_nobody_to_read(dry_report, tmp_path):
+    done = dry_report("reading", tmp_path, *SETTINGS, "utility_model=null")
     assert done.returncode == 1 and "utility_model has to name the model that reads" in done.stderr
 
 
-def test_too_few_documents(tmp_path):
-    done = report(tmp_path, "few", "utility_blocks=1")
+def test_too_few_documents(dry_report, tmp_path):
+    done = dry_report("reading", tmp_path, *SETTINGS, "utility_blocks=1")
     assert done.returncode == 1 and "2 or more documents" in done.stderr

@@ -1,34 +1,16 @@
 "The report on rivals, dry: pairs, one family of tests, and blocks that count."
 import json
-import os
-import shutil
-import subprocess
-import sys
-from pathlib import Path
 
 import pytest
 
-ROOT = Path(__file__).resolve().parent.parent
+SETTINGS = ["eval_methods=[policy, random, frequency]"]
 
 
-def report(out, name, *overrides):
-    settings = [f"output_dir=runs/test-{os.getpid()}-{name}", "eval_methods=[policy, random, frequency]", *overrides]
-    return subprocess.run([sys.executable, "-m", "tokcomp.reports", "integration", "--notebooks", "rivals", "--out", str(out), "-p", *settings],
-                          capture_output=True, text=True, cwd=ROOT)
-
-
-@pytest.fixture(scope="module", autouse=True)
-def no_runs_left():
-    yield
-    for folder in (ROOT / "runs").glob(f"test-{os.getpid()}-*"):
-        shutil.rmtree(folder)
-
-
-def test_every_source_rival_and_rate_in_one_family(tmp_path):
+def test_every_source_rival_and_rate_in_one_family(dry_report, tmp_path):
     unseen = tmp_path / "letters.jsonl"
     words = "the clerk of the court read every letter that had come from the harbour and put it away".split()
     unseen.write_text("".join(json.dumps({"text": " ".join(words[i % 7 + j % 9] for j in range(60 + i))}) + "\n" for i in range(6)))
-    done = report(tmp_path, "pairs", "eval_keep_rates=[0.35, 0.5]", f"eval_corpora=[{unseen}]", "near_duplicate_threshold=1.0")
+    done = dry_report("rivals", tmp_path, *SETTINGS, "eval_keep_rates=[0.35, 0.5]", f"eval_corpora=[{unseen}]", "near_duplicate_threshold=1.0")
     assert done.returncode == 0, done.stderr[-3000:]
     folder = tmp_path / "integration"
     found = json.loads((folder / "rivals.json").read_text())
@@ -55,6 +37,6 @@ def test_every_source_rival_and_rate_in_one_family(tmp_path):
     (["eval_methods=[policy]"], "eval_methods has to hold policy and a rival"),
     (["n_eval_blocks=1"], "2 or more documents after the first 0 blocks"),
 ])
-def test_nothing_to_compare(tmp_path, overrides, said):
-    done = report(tmp_path, "nothing", *overrides)
+def test_nothing_to_compare(dry_report, tmp_path, overrides, said):
+    done = dry_report("rivals", tmp_path, *SETTINGS, *overrides)
     assert done.returncode == 1 and said in done.stderr
