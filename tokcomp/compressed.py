@@ -42,7 +42,7 @@ class Compressed:
     whole:str|None          # Why nothing was dropped, where the guard says so
     asked:int|None          # Tokens that might stay; None where a threshold decided
     threshold:float|None    # Lowest score of a unit kept in order, +inf where none was; None where the text is whole
-    n_external:int|None     # Tokens of `text` for the tokenizer of `target_tokens`; None without one
+    n_external:int|None     # Tokens of `text` as `target_tokens` counts them; None without target_tokens
     protected:tuple[Protected, ...] = field(repr=False) # What had to stay
     _offsets:np.ndarray = field(repr=False, compare=False)   # Characters at which tokens begin, and the end; (n_tokens + 1,)
     _first:np.ndarray = field(repr=False, compare=False)     # First tokens of the units; (n_units,)

@@ -138,7 +138,7 @@ def _finish(self, text, spans, ids, draft, whole, rate, size, count, options):
     n, target = len(ids), options.target_tokens
     k = int(math.floor(n*rate + .5))
     asked = target if target is not None else None if options.threshold is not None else k
-    external = size if options.count is not None else None
+    external = size if target is not None else None
     if whole is not None:
         draft = Draft(self, text, ids, np.zeros((n, 1), np.float32), spans, options)
         return draft.result(np.ones(len(draft.sizes), bool), asked, k, whole, external)
@@ -250,7 +250,7 @@ def _stream(self, chunks, options):
 # %% ../nbs/09_compressor.ipynb #a204db75
 @patch
 def save_pretrained(self:Compressor,
-    folder:str|Path, # Where to; must not exist yet, or hold trained weights
+    folder:str|Path, # Where to; must not exist yet, or hold trained weights and nothing else
 ) -> Path:           # The folder
     "Copy the weights that this compressor was made from, with a page of their figures"
     from tokcomp.hub import model_card

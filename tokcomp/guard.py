@@ -17,9 +17,9 @@ _CODE = re.compile(r"""(?:(?:def|class|async\ def|for|while|if|elif|else|try|exc
 _COMMENT = re.compile(r'\#|//|--\s|;')
 _KEY = re.compile(r"""(?:-\s+)?["']?[a-z_][\w./-]*["']?:(?:\s|$)""")                   # of YAML
 _FENCED = re.compile(r'(```|~~~)[^\n`~]*\n(?:(?!\1).)*\1', re.S)
-_STRING = re.compile(r"""'(?:[^'\\\n]|\\.)*'|"(?:[^"\\\n]|\\.)*["]""")
-_LITERAL = re.compile(r'(?:[\s\[\]{}(),:.+\-\deE]|True|False|None)*')
-_STATEMENT = re.compile(r'^[ \t]*(?:(?:import|from|def|class|async|with|for|if|while|try)\b|@\w|[\w.\[\], ]+=[^=]|[\w.]+\()', re.M)
+# nothing here goes back over what it has taken: a text may be of any length
+_DATA = re.compile(r"""(?:'(?:[^'\\\n]|\\.)*+'|"(?:[^"\\\n]|\\.)*+["]|[\s\[\]{}(),:.+\-\deE]|True|False|None)*+""")
+_STATEMENT = re.compile(r'^[ \t]*+(?:(?:import|from|def|class|async|with|for|if|while|try)\b|@\w|[\w.\[\], ]++=[^=]|[\w.]++\()', re.M)
 _SAMPLE = 50_000  # characters that are parsed
 
 def _is_json(text):
@@ -46,7 +46,7 @@ def looks_like(
     lines = [o for o in map(str.strip, bare.splitlines()) if o]
     if bare[:1] in ('{', '[', '(') and bare[-1] in '}])':
         if _is_json(bare) or len(lines) > 1 and all(o[0] in '{[' for o in lines) and all(map(_is_json, lines)): return 'JSON'
-        if _LITERAL.fullmatch(_STRING.sub('', bare)): return 'data'
+        if _DATA.fullmatch(bare): return 'data'
     if bare.startswith('#!/') or _FENCED.fullmatch(bare) or _is_python(text.removeprefix('\ufeff')): return 'code'
     if len(lines) < 3: return None
     for mark in ('|', '\t', ',', ';'):

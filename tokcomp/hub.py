@@ -8,7 +8,7 @@ __all__ = ['model_card', 'push_trained']
 # %% ../nbs/08j_hub.ipynb #05cd0d9d
 from pathlib import Path
 from huggingface_hub import CommitOperationAdd, HfApi
-from .cards import Card, read_card
+from .cards import Card, of_weights, read_card
 
 # %% ../nbs/08j_hub.ipynb #396046cd
 def _table(
@@ -50,6 +50,7 @@ def push_trained(
     "Upload trained weights with their page, in one commit"
     page, api = model_card(read_card(folder)), HfApi(token=token)
     if '/' not in repo_id: raise ValueError(f"expected a hub name like owner/name, got {repo_id!r}")
-    files = [CommitOperationAdd(o.name, o) for o in sorted(Path(folder).iterdir()) if o.is_file() and o.name != 'README.md']
+    # what merely lies beside them is nobody's business
+    files = [CommitOperationAdd(o.name, o) for o in sorted(Path(folder).iterdir()) if o.is_file() and of_weights(o) and o.name != 'README.md']
     api.create_repo(repo_id, private=private, exist_ok=True)
     return str(api.create_commit(repo_id, [CommitOperationAdd('README.md', page.encode()), *files], commit_message='Trained weights of tokcomp').commit_url)

@@ -20,7 +20,7 @@ KINDS = {name: regex.compile(pattern, flags) for name, pattern, flags in (
     ('code', r'```.*?(?:```|\Z)|`[^`\n]{1,10000}`', re.S),
     ('quotes', r'"[^"\n]{1,10000}"|“[^“”\n]{1,10000}”|«[^«»\n]{1,10000}»', 0),
     ('names', r"(?=\p{Lu})(?<=[^\s.!?…:][ \n][\"“'‘(\[«]?)\p{Lu}[\w'’-]{0,60}|\b(?=[\w-]{0,60}[\p{Ll}\d]\p{Lu})\w[\w-]{0,60}|\b\p{Lu}{2,20}\b", 0),
-    ('negations', rf"\b(?:{_NEGATION})\b|\b\w{{1,20}}n['’]t\b", re.I),
+    ('negations', rf"\b(?:{_NEGATION})\b|\b\w{{0,20}}n['’´]t\b", re.I),
     ('speakers', r"^\p{Lu}[\w.'’ ()-]{0,60}:(?=\s)", re.M))}
 
 def found(kind, text): return [m[0] for m in KINDS[kind].finditer(text)]

@@ -57,11 +57,12 @@ KINDS = dict(articles=articles, speeches=speeches, wikitext=wikitext)
 def convert(
     kind:str,            # 'articles', 'speeches' or 'wikitext'
     files:list,          # Paths to read
-    out:str|Path,        # JSON lines to write
+    out:str|Path,        # JSON lines to write, named .jsonl
     encoding:str='utf-8', # Of the files
     errors:str='strict', # 'replace' puts U+FFFD where a byte is not in the encoding
 ) -> int:                # Documents written
     "Write files of a public corpus as one document a line"
+    if Path(out).suffix != '.jsonl': raise ValueError(f"expected a name that ends in .jsonl to write to, got {out}: a text to read is not overwritten")
     texts = []
     for o in files:
         # marks of the system that a file comes from: a byte order mark, and its line ends
@@ -82,7 +83,7 @@ def main(
     "Turn files of a public corpus into JSON lines that `corpus` and `eval_corpora` take"
     parser = argparse.ArgumentParser(prog='python -m tokcomp.public', description=main.__doc__)
     parser.add_argument('kind', choices=KINDS, help='how documents are marked')
-    parser.add_argument('files', nargs='+', help='files to read, and last the one to write')
+    parser.add_argument('files', nargs='+', help='files to read, and last the one to write, named .jsonl')
     parser.add_argument('--encoding', default='utf-8', help='of the files (default utf-8)')
     parser.add_argument('--errors', default='strict', choices=('strict', 'replace'), help='what becomes of bytes that are not in it')
     args = parser.parse_args(argv)

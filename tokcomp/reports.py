@@ -471,8 +471,9 @@ def main(
     args = arguments(argv)
     if args.check:
         states = check_reports(args.out)
-        for name, state in states.items(): print(f'{name:<20} {state}')
-        if not states: print(f'no reports in {args.out}')
+        lines = [f'{name:<20} {state}' for name, state in states.items()] or [f'no reports in {args.out}']
+        try: print(*lines, sep='\n', flush=True)
+        except BrokenPipeError: sys.stderr.close()                   # whoever reads, `grep -q` say, had enough
         return int(not all(o.startswith('current') for o in states.values()))
     try:
         if args.rerun: return rerun(args.rerun, args.out)

@@ -24,16 +24,20 @@ def segments_of(
 ) -> list:     # (text, whether to restore it), together the text
     "Stretches to restore and what stands between them, in turn"
     from tokcomp.blocks import cut_text
-    found = []
-    for part in re.split(r'(\n\s*)', text):
+    found, parts = [], re.split(r'(\n\s*)', text)
+    for i in range(1, len(parts) - 1, 2):
+        # one blank at the beginning of a line is that of a word, and what stood before it was dropped; more of them indent the line
+        if parts[i].endswith('\n ') and parts[i + 1]: parts[i:i + 2] = parts[i][:-1], ' ' + parts[i + 1]
+    for part in parts:
         if not part.strip(): found.append((part, False)); continue
         bare = part.strip()
         lead, trail = part[:len(part) - len(part.lstrip())], part[len(part.rstrip()):]
-        if lead.endswith(' '): lead, bare = lead[:-1], ' ' + bare       # a word's own blank: what stood before it was dropped
+        if lead.endswith(' '): lead, bare = lead[:-1], ' ' + bare       # likewise
         starts = [a for a, _ in tokenizer(bare, add_special_tokens=False, return_offsets_mapping=True, verbose=False)['offset_mapping']]
         at, pieces = 0, cut_text(bare, starts, _SEGMENT) if len(starts) > _SEGMENT else [bare]
         found.append((lead, False))
         for piece in pieces:
+            if not at and bare.startswith(' ' + piece): piece = ' ' + piece
             begin = bare.index(piece, at)
             found += [(bare[at:begin], False), (piece, True)]
             at = begin + len(piece)
@@ -65,7 +69,7 @@ def restore(self:Restoring,
     insertion_penalty:float=.5,      # Nats taken off each
     batch_size:int=16,               # Stretches restored together
     progress:bool|Callable=False,    # Show a bar; or a function that the batches pass through, and may raise
-) -> str|list[str]:                  # Restored texts; what was kept is in them, in order
+) -> str|list[str]:                  # Restored texts; the kept tokens are in them, in order; of `Compressed` that are whole, just their text
     "Put dropped tokens back"
     from tqdm.auto import tqdm
     from tokcomp.tokens import encode_text
@@ -75,7 +79,8 @@ def restore(self:Restoring,
     several = isinstance(text, (list, tuple))
     texts = [o.text if isinstance(o, Compressed) else check_text(o) for o in (text if several else [text])]
     reconstructor, tokenizer, device = self.models()
-    parts = [segments_of(tokenizer, o) for o in texts]
+    complete = [isinstance(o, Compressed) and o.n_kept == o.n_tokens for o in (text if several else [text])]
+    parts = [[(o, False)] if c else segments_of(tokenizer, o) for o, c in zip(texts, complete)]
     todo = [(i, j) for i, o in enumerate(parts) for j, (_, restored) in enumerate(o) if restored]
     rows = encode_text(tokenizer, [parts[i][j][0] for i, j in todo])
     order = sorted(range(len(rows)), key=lambda o: len(rows[o]))

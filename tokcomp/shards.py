@@ -84,7 +84,7 @@ def write_shard(
           written_aside(final) as aside):
         if pq.read_metadata(shard).num_rows:
             try: rows = Dataset.from_parquet(glob.escape(str(shard)), cache_dir=folder)    # it would read a pattern
-            except DatasetsError as e: raise ValueError(f"{shard} cannot be read: {e.__cause__ or e}") from e
+            except (DatasetsError, FileNotFoundError, ValueError) as e: raise ValueError(f"{shard} cannot be read: {e.__cause__ or e}") from e
             made = rows.map(
                 compress_rows, batched=True, batch_size=256, with_indices=True, num_proc=workers, desc=shard.name,
                 fn_kwargs=dict(name=shard.name, **how), remove_columns=dropped)

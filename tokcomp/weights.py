@@ -12,7 +12,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 from transformers import AutoTokenizer
-from .cards import Card, copy_trained, read_card, shipped_folder, trained_folder
+from .cards import Card, check_replaceable, copy_trained, read_card, shipped_folder, trained_folder
 from .checkpoint import CheckpointError, check_compatible, load_weights, replace_folder, sync, write_tensors, written_aside
 from .device import Device
 from .models import model_folder, resolve_model
@@ -31,7 +31,7 @@ def save_trained(
 ) -> Path:                       # `folder`
     "Write trained weights, whole or not at all"
     folder, own = Path(folder), card.base_model in OWN_MODELS
-    if folder.exists() and any(folder.iterdir()): read_card(folder)     # nothing else is replaced
+    check_replaceable(folder)
     tensors = {n: p.detach().bfloat16() for n, p in reconstructor.named_parameters() if p.requires_grad}
     with written_aside(folder) as aside:
         aside.mkdir()

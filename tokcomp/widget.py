@@ -90,7 +90,7 @@ class MaskWidget(VBox):
         base = self.compressor.card.base_model
         self._fetch = '' if base_is_here(self.compressor.card) else (
             f'Restoring needs the language model {base}, which is not on this machine: the button fetches it. Everything else works without it. ')
-        if self._fetch: self.restore.description = f'Fetch {base} and restore'
+        self.restore.description = f'Fetch {base} and restore' if self._fetch else 'Restore'
 
 # %% ../nbs/15_widget.ipynb #3b20e2a0
 @patch
@@ -180,6 +180,9 @@ def _restore_in_thread(self:MaskWidget, request, steering, result):
     try:
         show(says='Loading the language model …', share=0.)         # a text that waited may be outdated already
         self.compressor.models()
+        if said := self._fetch:                                     # it is here now
+            self._offer_restoring()
+            self.view.note = self.view.note.replace(said, self._fetch)
         pieces, distortion = steering.restored(result, watched)
         n, wrong = sum(o.mark == 'same' for o in pieces), sum(o.mark != 'same' for o in pieces)
         show(pieces=[[o.mark, o.text, None if o.bits is None else round(o.bits, 2)] for o in pieces], measured=[result.keep_rate, distortion],
