@@ -32,7 +32,8 @@ def scoring_throughput(
     ids, mask = blocks.input_ids[:rows], blocks.token_mask[:rows]
     k = keep_counts(mask, torch.full((len(ids),), keep_rate, device=ids.device))
     keep = top_k_mask(blocks.uniform(0)[:rows], mask.long(), k)
-    length = int((mask.sum(-1) + k).max()) + 2
+    lengths = mask.sum(-1) + k + 2
+    n, length = int(lengths.sum()), int(lengths.max())      # padding is computed, by both, and not counted
     bare = torch.randint(2, reconstructor.lm.config.vocab_size, (len(ids), length), device=ids.device)
     def forward(fn):
         with torch.no_grad(), blocks.device.autocast(): fn()
@@ -41,8 +42,7 @@ def scoring_throughput(
     turns = [{name: _seconds(lambda: forward(fn), blocks.device) for name, fn in passes.items()} for _ in range(rounds + 1)][1:]   # in turn: a busy moment is both's
     times = {name: [o[name] for o in turns] for name in passes}
     ratios = [b / o for o, b in zip(times['ours'], times['bare'])]
-    return dict(tokens_per_second=len(ids)*length/np.median(times['ours']),
-                bare_tokens_per_second=len(ids)*length/np.median(times['bare']), ratio=float(np.median(ratios)))
+    return dict(tokens_per_second=n/np.median(times['ours']), bare_tokens_per_second=n/np.median(times['bare']), ratio=float(np.median(ratios)))
 
 # %% ../nbs/12a_throughput.ipynb #0c763729
 def _bare_pass(trainer, lengths, with_grad):
