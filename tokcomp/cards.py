@@ -85,6 +85,7 @@ def base_is_here(
 
 _OF_WEIGHTS = ('card.json', 'README.md', '*.safetensors', 'tokenizer*', 'special_tokens_map.json', 'added_tokens.json', 'vocab.json', 'merges.txt',
                '*.jinja', 'additional_chat_templates')
+_OF_NOBODY = ('.DS_Store', '.ipynb_checkpoints')  # left by whoever looked into a folder
 
 def of_weights(
     path:Path, # In a folder of trained weights
@@ -98,7 +99,7 @@ def check_replaceable(
     "Raise unless a folder is absent, empty, or trained weights and nothing else"
     if not folder.exists() or not any(folder.iterdir()): return
     read_card(folder)
-    if others := sorted(o.name for o in folder.iterdir() if not of_weights(o)):
+    if others := sorted(o.name for o in folder.iterdir() if not of_weights(o) and o.name not in _OF_NOBODY):
         raise CheckpointError(f"expected {folder} to hold trained weights alone, since it is replaced whole, and found {', '.join(others[:5])}"
                               f"{' and more' if len(others) > 5 else ''} beside them: name another folder, or move that away")
 
