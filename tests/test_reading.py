@@ -21,6 +21,7 @@ def test_report_holds_every_text_and_five_draws(dry_report, tmp_path):
     # what was restored has more for the reader than what was sent; a difference is one of the means, paired
     given = {o["method"]: o["reader_keep_rate"] for o in found["records"]}
     assert given["restored"] >= given["compressor"]
+    assert f"{given['restored']:.2f} of the tokens of the whole" in (folder / "index.html").read_text()
     mean = {o["method"]: o["utility"] for o in found["records"] if o["seed"] == 0}
     for o in found["differences"]:
         assert o["mean_difference"] == pytest.approx(mean["compressor"] - mean[o["other"]])
