@@ -59,6 +59,10 @@ usable() {
   [ "$(.venv/bin/python -c 'import sys; print("%d.%d" % sys.version_info[:2])' 2>/dev/null)" = "$version" ] &&
     head -2 .venv/bin/pip 2>/dev/null | grep -qF "$PWD/.venv/bin/"
 }
+if [ -L .venv ] && ! usable && [ -n "$(ls -A .venv/ 2>/dev/null)" ]; then
+  fail ".venv is a link to $(readlink .venv), which is no environment of this checkout, and would be emptied." \
+       "Remove the link, and an environment is made here: rm .venv"
+fi
 if [ -n "$force" ] || ! usable; then
   "$PYTHON" -c 'import venv, ensurepip' 2>/dev/null ||
     fail "'$PYTHON' has no venv module. On Debian and Ubuntu: apt-get install python$version-venv"

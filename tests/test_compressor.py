@@ -1,5 +1,6 @@
 "The compressor as a user has it: another process, no network, nothing heavy loaded, whatever texts come."
 import json
+import re
 import shutil
 import subprocess
 import sys
@@ -42,11 +43,21 @@ def test_importing_the_package_loads_nothing_heavy():
 def test_compressing_loads_no_language_model_code_and_asks_no_network(weights):
     out = json.loads(python("""
 import json
+import re
 from tokcomp import Compressor
 r = Compressor(sys.argv[1]).compress('The cat saw the mouse, and went home because it was late. ' * 20, .5)
 print(json.dumps([r.n_kept, r.n_tokens, sorted({o.partition('.')[0] for o in sys.modules})]))""", weights))
     assert out[0] == round(out[1] / 2)
     assert not {"transformers", "peft", "datasets", "pandas", "huggingface_hub"} & set(out[2])
+
+
+def test_choosing_the_weights_reads_no_base_model(tmp_path, monkeypatch):
+    monkeypatch.setenv("TOKCOMP_CACHE", str(tmp_path))
+    ask = "from tokcomp import Compressor; print(Compressor.from_pretrained().folder.name, 'huggingface_hub' in sys.modules)"
+    assert python(ask).split() == ["nano", "False"]
+    (tmp_path/"models"/"smollm2-135m").mkdir(parents=True)
+    (tmp_path/"models"/"smollm2-135m"/"source.json").write_text("{}")      # written last: the folder is put there whole
+    assert python(ask).split() == ["cpu", "False"]
 
 
 def test_the_command_reads_and_writes_pipes(weights):
@@ -55,6 +66,16 @@ def test_the_command_reads_and_writes_pipes(weights):
     short = python(command, "compress", "--model", weights, "--keep-rate", .4, stdin=text)
     assert short == Compressor(weights).compress(text, .4).text
     assert python(command, "restore", "--model", weights, "--max-insertions", 0, stdin=short) == short
+
+
+def test_restoring_leaves_the_words_that_were_kept_as_they_are():
+    short = ["server supports encrypt rest session If provide keyfile certfile parameters identity SMTP server client checked",
+             "LMTP protocol similar ESMTP standard client use Unix sockets connect() support host:port local_hostname source_address",
+             "sum international effort: waging peace with great sense dedication urgency ever mustered defense country"]
+    for text, restored in zip(short, Compressor.from_pretrained("nano").restore(short)):
+        words = iter(re.findall(r"\w+", restored))
+        assert all(word in words for word in re.findall(r"\w+", text)), restored
+        assert len(restored) > len(text)
 
 
 def test_budgets_are_exact_over_many_random_texts(weights):

@@ -65,6 +65,19 @@ def test_no_space(checkout, tmp_path, gpu, needed, free):
     assert not (checkout / ".venv").exists()
 
 
+@pytest.mark.parametrize("words", [[], ["--force"]])
+def test_the_environment_of_another_checkout_is_not_emptied(checkout, tmp_path, words):
+    other = tmp_path / "other" / ".venv"
+    (other / "bin").mkdir(parents=True)
+    stand_in(other / "bin", "python", "echo 3.11")
+    (other / "bin" / "pip").write_text(f"#!{other}/bin/python\n")
+    (checkout / ".venv").symlink_to(other)
+    fake = stand_in(checkout, "python", "echo 3.11")
+    done = run(checkout, str(checkout / "setup.sh"), "--python", str(fake), *words)
+    assert done.returncode == 1 and f"link to {other}" in done.stderr
+    assert (other / "bin" / "pip").exists()
+
+
 def test_activate(checkout):
     activate = checkout / "activate.sh"
     done = run(checkout, "bash", str(activate))

@@ -100,7 +100,9 @@ def restored_pairs(
         some = order[at:at + batch_size]
         z = torch.nn.utils.rnn.pad_sequence([rows[o] for o in some], batch_first=True)
         mask = torch.arange(z.shape[1]) < torch.tensor([len(rows[o]) for o in some])[:, None]
-        with device.autocast(): found = reconstructor.restore(z.to(device.kind), mask.to(device.kind))
+        closed = torch.zeros_like(mask)                                     # as a compressor restores: nothing inside words
+        closed[mask] = torch.from_numpy(np.concatenate([~unit_starts_of(flags[rows[o].numpy()]) for o in some]))
+        with device.autocast(): found = reconstructor.restore(*(o.to(device.kind) for o in (z, mask)), closed=closed.to(device.kind))
         for o, tokens in zip(some, found): restored[o] = tokenizer.decode(tokens)
     return np.array(distortion), originals, restored
 

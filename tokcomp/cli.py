@@ -41,6 +41,7 @@ def make_parser() -> argparse.ArgumentParser:
     made = command('restore', 'Put dropped tokens back.')
     files(made, "compressed texts, a file each; - or none is standard input")
     made.add_argument('--max-insertions', type=int, default=6, metavar='N', help="tokens put back between two kept ones at most (default 6)")
+    made.add_argument('--parts-of-words', action='store_true', help="put tokens inside words too: for what was compressed with --parts-of-words")
     made.add_argument('--json', action='store_true', help="one JSON object a text")
 
     made = command('score', 'Compress texts and measure what that costs under the reconstructor.')
@@ -112,7 +113,7 @@ def _compress(args, compressor):
 def _restore(args, compressor):
     texts, failed = read_texts(args.files)
     if not texts: return 1                                           # no model is loaded, or fetched, for nothing
-    for (name, text), restored in zip(texts, compressor.restore([t for _, t in texts], args.max_insertions, progress=sys.stderr.isatty())):
+    for (name, text), restored in zip(texts, compressor.restore([t for _, t in texts], args.max_insertions, whole_words=not args.parts_of_words, progress=sys.stderr.isatty())):
         if args.json: print(json.dumps(dict(file=name, compressed=text, text=restored), ensure_ascii=False))
         else: sys.stdout.write(restored + '\n'*(len(args.files) > 1 and not restored.endswith('\n')))
     return int(failed > 0)

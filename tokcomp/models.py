@@ -14,8 +14,6 @@ from functools import lru_cache
 from pathlib import Path
 import torch
 from filelock import FileLock
-from huggingface_hub import HfApi, constants, snapshot_download
-from huggingface_hub.errors import HfHubHTTPError, HFValidationError
 from safetensors.torch import save_file
 from .pydocs import cache_folder
 
@@ -159,7 +157,10 @@ def hub_folder(
     name:str, # A hub name such as gpt2
 ) -> tuple:   # 'cache' or 'hub', and the snapshot's folder
     "A model in the hub's cache, or from the hub itself"
+    from huggingface_hub import HfApi, constants, snapshot_download     # here and below: half a second to import, and who compresses needs no hub
+    from huggingface_hub.errors import HfHubHTTPError, HFValidationError
     try: return 'cache', Path(snapshot_download(name, allow_patterns=_FILES, local_files_only=True))
+    except HFValidationError as e: raise ModelError(str(e)) from e      # no name that a hub could know
     except OSError: pass
     if constants.HF_HUB_OFFLINE: raise ModelError("HF_HUB_OFFLINE is set, and it is not in the hub's cache")
     try:
@@ -196,7 +197,7 @@ def resolve_model(
         else: kind, found = hub_folder(name)
         check_folder(found)
         return ModelSource(name, kind, found, weights_sha256(found))
-    except (ModelError, HFValidationError) as e:
+    except ModelError as e:
         tried.append(f"{'the package ' + PACKAGES[name].distribution if name in PACKAGES else 'the hub and its cache'}: {e}")
     near = difflib.get_close_matches(name, PACKAGES, 1)
     raise ModelError(f"no model {name!r}" + (f" (did you mean {near[0]!r}?)" if near and name not in PACKAGES else '') +
@@ -208,7 +209,10 @@ def is_cached(
 ) -> bool:    # True where nothing would have to be fetched
     "Whether a model is on this machine"
     if Path(name).expanduser().exists(): return True
-    if name in PACKAGES: return _is_whole(cache_folder()/'models'/name)
+    # put there whole, and hashed by whoever loads it: half a gigabyte would be a second
+    if name in PACKAGES: return (cache_folder()/'models'/name/'source.json').is_file()
+    from huggingface_hub import snapshot_download
+    from huggingface_hub.errors import HFValidationError
     try: snapshot_download(name, allow_patterns=_FILES, local_files_only=True)
     except (OSError, HFValidationError): return False
     return True

@@ -285,7 +285,7 @@ def _prefix(self:Reconstructor, kept_ids, kept_mask):
     return source.gather(1, place[..., None].expand(-1, -1, source.shape[-1])), real
 
 @patch
-def _choose(self:Reconstructor, logp, anchor, inserted, left, max_insertions, insertion_penalty):
+def _choose(self:Reconstructor, logp, anchor, closed, inserted, left, max_insertions, insertion_penalty):
     "The next token of each row: (batch,)"
     scores = logp - insertion_penalty
     rows = torch.arange(len(scores), device=scores.device)
@@ -293,7 +293,7 @@ def _choose(self:Reconstructor, logp, anchor, inserted, left, max_insertions, in
     scores[anchor != self.eos_id, self.eos_id] = -torch.inf        # anchors are left: no end yet
     scores[rows, anchor] = logp[rows, anchor]
     inside = torch.tensor([o in self.inside_ids for o in anchor.tolist()], device=anchor.device)
-    forced = (inserted >= max_insertions) | (left <= 0) | inside
+    forced = (inserted >= max_insertions) | (left <= 0) | inside | closed
     return torch.where(forced, anchor, scores.argmax(-1))
 
 # %% ../nbs/04_reconstructor.ipynb #764adc11
@@ -318,6 +318,7 @@ def restore(self:Reconstructor,
     kept_mask:Tensor,             # True on real kept tokens; bool, (batch, n_kept)
     max_insertions:int=6,         # Tokens inserted in a row at most
     insertion_penalty:float=.5,   # Nats taken off each insertion
+    closed:Tensor|None=None,      # True on kept tokens before which nothing is inserted; bool, (batch, n_kept)
     drafts:int|None=None,         # Anchors tried ahead in a step; None: as many as cost nothing
 ) -> list:                        # Token ids of each restored text, without the end token
     "Greedy decoding in which the kept tokens stay, in order; what is between two of them is cut to its best length"
@@ -325,6 +326,7 @@ def restore(self:Reconstructor,
     if (needed := 2*int(k.max()) + 2) > self.max_positions:
         raise ValueError(f"{int(k.max())} kept tokens need {needed} positions, before and behind [X], the model has {self.max_positions}: restore shorter texts")
     targets = F.pad(kept_ids.masked_fill(~kept_mask, self.eos_id), (0, 1), value=self.eos_id)    # then the end
+    closed = F.pad(torch.zeros_like(kept_mask) if closed is None else closed & kept_mask, (0, 1))
     head, real = self._prefix(kept_ids, kept_mask)
     kept, positions, cache = table(kept_ids), (real.cumsum(-1) - 1).clamp(min=0), DynamicCache()
     rows, written = torch.arange(len(k)), [[] for _ in k]
@@ -334,12 +336,12 @@ def restore(self:Reconstructor,
         m = drafts if drafts is not None else max(_COLUMNS.get(device.type, 256)//len(rows) - 1, 0)
         m = min(m, int((k - index).max()))
         ahead = index[:, None] + torch.arange(m + 1, device=device)          # anchors written at each column; (rows, m + 1)
-        anchors = targets.gather(1, ahead.clamp(max=targets.shape[1] - 1))
+        anchors, shut = (o.gather(1, ahead.clamp(max=targets.shape[1] - 1)) for o in (targets, closed))
         last = positions[:, -1:]
         logp, real = self._columns(head, anchors, ahead, kept, k, real, positions, cache)
         left = self.max_positions - 2 - last - (k - index)[:, None]          # room beyond the anchors, at every column
         run = F.pad(inserted[:, None], (0, m))                               # behind an anchor a new run begins
-        chosen = self._choose(logp.flatten(0, 1), anchors.flatten(), run.flatten(),
+        chosen = self._choose(logp.flatten(0, 1), anchors.flatten(), shut.flatten(), run.flatten(),
                               left.expand(-1, m + 1).flatten(), max_insertions, insertion_penalty).view_as(anchors)
         hit, over = chosen == anchors, chosen == self.eos_id
         costs = [logp.gather(-1, o[..., None])[..., 0] for o in (anchors, chosen)]
@@ -366,8 +368,8 @@ def restore(self:Reconstructor,
         if bool(stop.any()):
             going = (~stop).nonzero()[:, 0]
             if len(going): cache.batch_select_indices(going)
-            rows, k, index, inserted, fill, spent, best, token, real, positions, targets, kept = (
-                o[going.to(o.device)] for o in (rows, k, index, inserted, fill, spent, best, token, real, positions, targets, kept))
+            rows, k, index, inserted, fill, spent, best, token, real, positions, targets, closed, kept = (
+                o[going.to(o.device)] for o in (rows, k, index, inserted, fill, spent, best, token, real, positions, targets, closed, kept))
         head = self.anchored(table(token[:, None]), kept, index[:, None], k)
         real = torch.cat([real, torch.ones_like(real[:, :1])], 1)
     return written

@@ -13,7 +13,7 @@ import numpy as np, torch
 from fastcore.basics import patch
 from .compressed import Compressed
 from .options import check_text, check_whole, is_real
-from .words import line_break
+from .words import line_break, unit_starts_of
 
 # %% ../nbs/08i_restoring.ipynb #9457bc87
 _SEGMENT = 48  # kept tokens restored together
@@ -47,7 +47,8 @@ def segments_of(
 # %% ../nbs/08i_restoring.ipynb #c778502e
 class Restoring:
     "Restores compressed texts with the reconstructor of a folder of trained weights"
-    folder:Path   # Of the weights
+    folder:Path       # Of the weights
+    flags:np.ndarray  # Of every vocabulary entry, see `words`; uint8, (vocab_size,)
     _models = None
 
     def models(self) -> tuple: # Reconstructor, tokenizer, device
@@ -67,6 +68,7 @@ def restore(self:Restoring,
     text:str|Compressed|list,        # A compressed text, or several
     max_insertions:int=6,            # Tokens put back between two kept ones at most
     insertion_penalty:float=.5,      # Nats taken off each
+    whole_words:bool=True,           # Nothing is put inside words; False for what was compressed so
     batch_size:int=16,               # Stretches restored together
     progress:bool|Callable=False,    # Show a bar; or a function that the batches pass through, and may raise
 ) -> str|list[str]:                  # Restored texts; the kept tokens are in them, in order; of `Compressed` that are whole, just their text
@@ -89,10 +91,11 @@ def restore(self:Restoring,
     for at in progress(batches) if callable(progress) else tqdm(batches, desc='restore', disable=not progress):
         some = [rows[o] for o in order[at:at + batch_size]]
         mask = torch.arange(max(map(len, some)))[None] < torch.tensor(list(map(len, some)))[:, None]
-        ids = torch.zeros(mask.shape, dtype=torch.long)
+        ids, closed = torch.zeros(mask.shape, dtype=torch.long), torch.zeros(mask.shape, dtype=torch.bool)
         ids[mask] = torch.tensor([i for o in some for i in o])
+        closed[mask] = torch.from_numpy(np.concatenate([~unit_starts_of(self.flags[np.array(o)], whole_words) for o in some]))
         with device.autocast():
-            found = reconstructor.restore(ids.to(device.kind), mask.to(device.kind), max_insertions, insertion_penalty)
+            found = reconstructor.restore(*(o.to(device.kind) for o in (ids, mask)), max_insertions, insertion_penalty, closed.to(device.kind))
         for o, tokens in zip(order[at:at + batch_size], found):
             i, j = todo[o]
             out[i][j] = tokenizer.decode(tokens, clean_up_tokenization_spaces=False)

@@ -158,7 +158,7 @@ def restored(self:Steering,
     progress:bool|Callable=False,         # As in `restore`
 ) -> tuple:                               # Pieces, together both texts; distortion, bits a token
     "Restore, and compare with the original"
-    back = self.compressor.restore(result, batch_size=4, progress=progress)
+    back = self.compressor.restore(result, whole_words=self.options.whole_words, batch_size=4, progress=progress)
     bits = np.add.reduceat(self.compressor.measure(result), self.first) if self.n else np.zeros(0)
     new, pieces = Steering(self.compressor, back).stretches, []
     for tag, a, b, x, y in SequenceMatcher(None, self.stretches, new, autojunk=False).get_opcodes():
