@@ -94,7 +94,7 @@ def restored_pairs(
         distortion += [float((o[:, 1].clip(0)*~k).sum()/n) for o, k in zip(scores, keep)]
         originals += [tokenizer.decode(ids)]*len(keep_rates)
         kept += [tokenizer.decode(ids[k]) for k in keep]
-    rows = [torch.tensor(o) for o in encode_text(tokenizer, kept)]
+    rows = [torch.tensor(o, dtype=torch.long) for o in encode_text(tokenizer, kept)]     # one may be empty
     order, restored = sorted(range(len(rows)), key=lambda o: len(rows[o])), ['']*len(rows)
     for at in tqdm(range(0, len(order), batch_size), desc='restoring', leave=False):
         some = order[at:at + batch_size]

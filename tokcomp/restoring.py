@@ -68,9 +68,9 @@ def restore(self:Restoring,
     text:str|Compressed|list,        # A compressed text, or several
     max_insertions:int=6,            # Tokens put back between two kept ones at most
     insertion_penalty:float=.5,      # Nats taken off each
-    whole_words:bool=True,           # Nothing is put inside words; False for what was compressed so
     batch_size:int=16,               # Stretches restored together
     progress:bool|Callable=False,    # Show a bar; or a function that the batches pass through, and may raise
+    whole_words:bool=True,           # Nothing is put inside words; False for what was compressed so
 ) -> str|list[str]:                  # Restored texts; the kept tokens are in them, in order; of `Compressed` that are whole, just their text
     "Put dropped tokens back"
     from tqdm.auto import tqdm
@@ -93,7 +93,7 @@ def restore(self:Restoring,
         mask = torch.arange(max(map(len, some)))[None] < torch.tensor(list(map(len, some)))[:, None]
         ids, closed = torch.zeros(mask.shape, dtype=torch.long), torch.zeros(mask.shape, dtype=torch.bool)
         ids[mask] = torch.tensor([i for o in some for i in o])
-        closed[mask] = torch.from_numpy(np.concatenate([~unit_starts_of(self.flags[np.array(o)], whole_words) for o in some]))
+        closed[mask] = torch.from_numpy(np.concatenate([~unit_starts_of(self.flags[np.array(o, np.int64)], whole_words) for o in some]))
         with device.autocast():
             found = reconstructor.restore(*(o.to(device.kind) for o in (ids, mask)), max_insertions, insertion_penalty, closed.to(device.kind))
         for o, tokens in zip(order[at:at + batch_size], found):
