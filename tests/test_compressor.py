@@ -43,7 +43,6 @@ def test_importing_the_package_loads_nothing_heavy():
 def test_compressing_loads_no_language_model_code_and_asks_no_network(weights):
     out = json.loads(python("""
 import json
-import re
 from tokcomp import Compressor
 r = Compressor(sys.argv[1]).compress('The cat saw the mouse, and went home because it was late. ' * 20, .5)
 print(json.dumps([r.n_kept, r.n_tokens, sorted({o.partition('.')[0] for o in sys.modules})]))""", weights))
