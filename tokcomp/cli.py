@@ -53,6 +53,7 @@ def make_parser() -> argparse.ArgumentParser:
     command('info', 'Say which weights are used, how they were made, and what is on this machine.')
     return parser
 
+# %% ../nbs/16_cli.ipynb #969e9d2a
 def read_texts(
     files:list[str], # Paths; '-' and an empty list are standard input
 ) -> tuple:          # (name, text) of each that can be read; how many cannot, which is said

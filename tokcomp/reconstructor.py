@@ -310,6 +310,18 @@ def _columns(self:Reconstructor, head, anchors, ahead, kept, k, real, positions,
                                 position_ids=torch.cat([positions, drafted.clamp(max=self.max_positions - 1)], 1)).last_hidden_state
     return self.lm.get_output_embeddings()(hidden[:, -m - 1:]).float().log_softmax(-1), real
 
+@patch
+def _check_positions(self:Reconstructor, k):
+    "Raise where k kept tokens leave no room for themselves in the text"
+    if (needed := 2*k + 2) > self.max_positions:
+        raise ValueError(f"{k} kept tokens need {needed} positions, before and behind [X], the model has {self.max_positions}: restore shorter texts")
+
+def _write(written, rows, chosen, taken, stop, back):
+    "Take back insertions of each row, then append the drafts that it took and what it chose after them, but for the end"
+    for row, ids, n, ended, b in zip(*(o.tolist() for o in (rows, chosen, taken, stop, back))):
+        if b: del written[row][-b:]
+        written[row] += ids[:n] if ended else ids[:n + 1]
+
 # %% ../nbs/04_reconstructor.ipynb #b36e6177
 @patch
 @torch.no_grad()
@@ -323,8 +335,7 @@ def restore(self:Reconstructor,
 ) -> list:                        # Token ids of each restored text, without the end token
     "Greedy decoding in which the kept tokens stay, in order; what is between two of them is cut to its best length"
     table, device, k = self.lm.get_input_embeddings(), kept_ids.device, kept_mask.sum(-1)
-    if (needed := 2*int(k.max()) + 2) > self.max_positions:
-        raise ValueError(f"{int(k.max())} kept tokens need {needed} positions, before and behind [X], the model has {self.max_positions}: restore shorter texts")
+    self._check_positions(int(k.max()))
     targets = F.pad(kept_ids.masked_fill(~kept_mask, self.eos_id), (0, 1), value=self.eos_id)    # then the end
     closed = F.pad(torch.zeros_like(kept_mask) if closed is None else closed & kept_mask, (0, 1))
     head, real = self._prefix(kept_ids, kept_mask)
@@ -340,8 +351,8 @@ def restore(self:Reconstructor,
         last = positions[:, -1:]
         logp, real = self._columns(head, anchors, ahead, kept, k, real, positions, cache)
         left = self.max_positions - 2 - last - (k - index)[:, None]          # room beyond the anchors, at every column
-        run = F.pad(inserted[:, None], (0, m))                               # behind an anchor a new run begins
-        chosen = self._choose(logp.flatten(0, 1), anchors.flatten(), shut.flatten(), run.flatten(),
+        run = F.pad(inserted[:, None], (0, m)).flatten()                     # behind an anchor a new run begins
+        chosen = self._choose(logp.flatten(0, 1), anchors.flatten(), shut.flatten(), run,
                               left.expand(-1, m + 1).flatten(), max_insertions, insertion_penalty).view_as(anchors)
         hit, over = chosen == anchors, chosen == self.eos_id
         costs = [logp.gather(-1, o[..., None])[..., 0] for o in (anchors, chosen)]
@@ -350,9 +361,7 @@ def restore(self:Reconstructor,
         back = torch.where(hit[:, 0], inserted - fill, 0)[:, None]           # insertions to take back; drafts did not know of it
         taken = (hit & ~over)[:, :m].long().cumprod(-1).sum(-1, keepdim=True)*(back == 0)  # drafts that the model would have written
         token, hit, stop, of_anchor, of_chosen = (o.gather(1, taken)[:, 0] for o in (chosen, hit, over, *costs))
-        for row, ids, n, ended, b in zip(rows.tolist(), chosen.tolist(), taken[:, 0].tolist(), stop.tolist(), back[:, 0].tolist()):
-            if b: del written[row][-b:]
-            written[row] += ids[:n] if ended else ids[:n + 1]
+        _write(written, rows, chosen, taken[:, 0], stop, back[:, 0])
         first = taken[:, 0] > 0                                              # an insertion here begins a run
         best, fill = torch.where(first, of_anchor, best), torch.where(first, 0, fill)
         spent = torch.where(hit, 0., torch.where(first, 0., spent) + of_chosen - insertion_penalty)
